@@ -1,0 +1,203 @@
+//! The sidecar's own settings: addresses, reward, learner, escalation, encoder.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::section::Section;
+
+/// Addresses. All default to loopback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Envoy's listener for clients.
+    pub gateway: SocketAddr,
+    /// Envoy's listener for parameter pushes; keep it on loopback.
+    pub push: SocketAddr,
+    /// Envoy's admin interface; keep it on loopback.
+    pub admin: SocketAddr,
+    /// The sidecar's API.
+    pub sidecar: SocketAddr,
+}
+
+impl Listen {
+    pub(super) fn read(section: &Section) -> Self {
+        let listen = Self {
+            gateway: address(section, "gateway", 10000),
+            push: address(section, "push", 10001),
+            admin: address(section, "admin", 9901),
+            sidecar: address(section, "sidecar", 8088),
+        };
+        section.finish();
+        listen
+    }
+}
+
+fn address(section: &Section, key: &'static str, default_port: u16) -> SocketAddr {
+    let default = SocketAddr::from(([127, 0, 0, 1], default_port));
+    let Some(text) = section.text(key) else { return default };
+    text.parse().unwrap_or_else(|_| {
+        section.error(key, format!("must be an address and a port such as {default}, not \"{text}\""));
+        default
+    })
+}
+
+/// Which requests are read, and how much of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestsConfig {
+    /// Larger bodies go to the default route unread, bytes.
+    pub max_body_bytes: u32,
+    /// Request headers that name the session, in order of preference; lower case.
+    pub session_headers: Vec<String>,
+}
+
+impl RequestsConfig {
+    pub(super) fn read(section: &Section) -> Self {
+        let mut session_headers = section.texts("session_headers");
+        session_headers.iter_mut().for_each(|h| h.make_ascii_lowercase());
+        if session_headers.is_empty() {
+            session_headers.push("x-session-id".into());
+        }
+        let max_body_bytes = section.whole("max_body_bytes", 1024..=64 << 20, 8 << 20);
+        section.finish();
+        Self { max_body_bytes, session_headers }
+    }
+}
+
+/// Weights and constants of the reward (DESIGN.md §5).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RewardConfig {
+    /// w₁, weight of the response's quality.
+    pub quality: f64,
+    /// w₂, weight of the user's satisfaction.
+    pub satisfaction: f64,
+    /// w₃, weight of efficiency.
+    pub efficiency: f64,
+    /// Dollars that count as a cost of 1.0 (the whole efficiency penalty).
+    pub cost_reference: f64,
+}
+
+impl Default for RewardConfig {
+    fn default() -> Self {
+        Self { quality: 0.4, satisfaction: 0.4, efficiency: 0.2, cost_reference: 0.01 }
+    }
+}
+
+impl RewardConfig {
+    pub(super) fn read(section: &Section) -> Self {
+        let d = Self::default();
+        let reward = Self {
+            quality: section.number("quality", 0.0..=1.0, d.quality),
+            satisfaction: section.number("satisfaction", 0.0..=1.0, d.satisfaction),
+            efficiency: section.number("efficiency", 0.0..=1.0, d.efficiency),
+            cost_reference: section.number("cost_reference", 1e-9..=1e3, d.cost_reference),
+        };
+        if reward.quality + reward.satisfaction + reward.efficiency <= 0.0 {
+            section.error("quality", "at least one of the three weights must be above 0");
+        }
+        section.finish();
+        reward
+    }
+}
+
+/// The learner's constants and schedule.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LearnerConfig {
+    /// k, size of the projected context.
+    pub dimensions: usize,
+    /// Ridge added to every diagonal of V: how many observations a prior of zero is worth.
+    pub ridge: f64,
+    /// γ per observation of a route: 1 never forgets, 0.999 halves the weight in about 700.
+    pub forgetting: f64,
+    /// At most one streamed snapshot per this many milliseconds.
+    pub publish_ms: u64,
+    /// Seconds between batch rebuilds from the replay log.
+    pub batch_seconds: u64,
+}
+
+impl LearnerConfig {
+    pub(super) fn read(section: &Section) -> Self {
+        let learner = Self {
+            dimensions: section.whole("dimensions", 32..=512, 64) as usize,
+            ridge: section.number("ridge", 1e-3..=1e4, 1.0),
+            forgetting: section.number("forgetting", 0.9..=1.0, 1.0),
+            publish_ms: section.whole("publish_ms", 50..=3_600_000, 1000).into(),
+            batch_seconds: section.whole("batch_seconds", 5..=604_800, 900).into(),
+        };
+        section.finish();
+        learner
+    }
+}
+
+/// What happens when a route answers 5xx or 429.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Escalation {
+    /// Whether the request goes on to the next best route.
+    pub enabled: bool,
+}
+
+impl Escalation {
+    pub(super) fn read(section: &Section) -> Self {
+        let escalation = Self { enabled: section.switch("enabled", true) };
+        section.finish();
+        escalation
+    }
+}
+
+/// Which encoder the filter was built with, and its cap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncoderConfig {
+    /// Folder of the encoder's files; the sidecar reads `projection.safetensors` there.
+    pub path: String,
+    /// Cap on the tokens read of a prompt: a request's cost has a ceiling.
+    pub max_tokens: u32,
+}
+
+impl EncoderConfig {
+    pub(super) fn read(section: &Section) -> Self {
+        let encoder = Self {
+            path: section.text_or("path", "models/dragoman-small"),
+            max_tokens: section.whole("max_tokens", 8..=512, 128),
+        };
+        section.finish();
+        encoder
+    }
+}
+
+/// The filter's outbox of replay records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayConfig {
+    /// Records a worker holds while the sidecar is away; more are dropped and counted.
+    pub queue: u32,
+    /// Records in one call to the sidecar.
+    pub batch: u32,
+    /// Milliseconds between flushes.
+    pub flush_ms: u32,
+}
+
+impl ReplayConfig {
+    pub(super) fn read(section: &Section) -> Self {
+        let replay = Self {
+            queue: section.whole("queue", 1..=100_000, 2048),
+            batch: section.whole("batch", 1..=10_000, 256),
+            flush_ms: section.whole("flush_ms", 10..=60_000, 200),
+        };
+        section.finish();
+        replay
+    }
+}
+
+/// What may be written down about people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Privacy {
+    /// Whether prompt texts go into the replay log.
+    pub store_prompts: bool,
+}
+
+impl Privacy {
+    pub(super) fn read(section: &Section) -> Self {
+        const MODES: [(&str, bool); 2] = [("none", false), ("full", true)];
+        let privacy = Self { store_prompts: section.choice("store_prompts", &MODES, false) };
+        section.finish();
+        privacy
+    }
+}

@@ -1,0 +1,124 @@
+use serde_json::json;
+
+use super::*;
+
+fn document() -> Value {
+    json!({
+        "models": {
+            "small": {"endpoint": "http://127.0.0.1:9101", "price": {"input": 0.15, "output": 0.6}},
+            "large": {"endpoint": "https://api.example.com", "model": "big-1", "price": {"input": 3, "output": 12},
+                      "api_key": {"env": "BIG_KEY"}},
+        },
+        "default_model": "small",
+    })
+}
+
+fn errors(document: &Value) -> Vec<String> {
+    let ConfigErrors(list) = Config::from_value(document).unwrap_err();
+    list.iter().map(|e| format!("{}: {}", e.path, e.message)).collect()
+}
+
+#[test]
+fn a_short_document_is_enough() {
+    let config = Config::from_value(&document()).unwrap();
+    assert_eq!(config.listen.gateway.port(), 10000);
+    assert_eq!(config.routing.default_model, 0);
+    let routes: Vec<&str> = config.routing.routes.iter().map(|r| r.name.as_str()).collect();
+    assert_eq!(routes, ["default/small", "default/large"]);
+    assert_eq!(config.routing.models[1].upstream_model, "big-1");
+    assert_eq!((config.upstreams[1].port, config.upstreams[1].scheme), (443, Scheme::Https));
+    assert_eq!(config.upstreams[1].api_key.as_ref().unwrap().prefix, "Bearer ");
+}
+
+#[test]
+fn all_errors_are_reported_at_once_each_with_its_path() {
+    let document = json!({
+        "models": {"small": {"endpoint": "ftp://x", "price": {"input": -1}, "modle": "x"}},
+        "default_model": "smal",
+        "listen": {"gateway": "nowhere"},
+        "policy": {"alpha": "high", "kind": "magic"},
+        "signals": {"keywords": [{"name": "k", "any": []}]},
+        "decisions": [{"name": "d", "models": ["small", "none"], "when": [{"keyword": "unknown"}, {}]}],
+        "polcy": {},
+    });
+    let errors = errors(&document);
+    for expected in [
+        "models.small.endpoint: must start with http:// or https://, not \"ftp://x\"",
+        "models.small.price.input: must be between 0 and 100000, not -1",
+        "models.small.modle: is not known here",
+        "default_model: \"smal\" is not among the models (small)",
+        "listen.gateway: must be an address and a port",
+        "policy.alpha: must be a number",
+        "policy.kind: must be one of linucb, static, not \"magic\"",
+        "signals.keywords[0].any: must list at least one word or phrase",
+        "decisions[0].models: \"none\" is not among the models",
+        "decisions[0].when[0].keyword: \"unknown\" is not the name of a rule",
+        "decisions[0].when[1].keyword: a condition is either",
+        "polcy: is not known here",
+    ] {
+        assert!(errors.iter().any(|e| e.starts_with(expected)), "no \"{expected}\" in {errors:#?}");
+    }
+}
+
+#[test]
+fn a_document_that_is_no_mapping_is_refused_in_a_sentence() {
+    assert!(errors(&json!([1]))[0].starts_with("the document: must be a mapping, not a list"));
+}
+
+#[test]
+fn an_endpoint_with_a_path_is_refused_because_the_request_keeps_its_own() {
+    let mut document = document();
+    document["models"]["small"]["endpoint"] = json!("https://host/openai");
+    assert!(errors(&document)[0].contains("scheme, host and port only"));
+}
+
+#[test]
+fn higher_priorities_come_first_and_equal_ones_keep_their_order() {
+    let mut document = document();
+    document["decisions"] = json!([
+        {"name": "a", "models": ["small"]},
+        {"name": "b", "priority": 10, "models": ["small", "large"]},
+        {"name": "c", "models": ["large"]},
+    ]);
+    let routing = Config::from_value(&document).unwrap().routing;
+    let names: Vec<&str> = routing.decisions.iter().map(|d| d.name.as_str()).collect();
+    assert_eq!(names, ["b", "a", "c"]);
+    assert_eq!(routing.decisions[0].routes, [0, 1]);
+    assert!(routing.routes.iter().all(|r| routing.decisions[r.decision].name == r.name.split('/').next().unwrap()));
+}
+
+#[test]
+fn a_route_names_its_decision_and_its_model_only_once() {
+    let mut document = document();
+    document["decisions"] = json!([{"name": "a", "models": ["small", "small"]}]);
+    assert!(errors(&document)[0].contains("twice"));
+}
+
+#[test]
+fn plugin_configuration_survives_json_and_refuses_a_bad_key() {
+    let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key();
+    let config = FilterConfig::Push { public_key: PublicKey(key) };
+    let json = serde_json::to_string(&config).unwrap();
+    assert_eq!(serde_json::from_str::<FilterConfig>(&json).unwrap(), config);
+    let error = serde_json::from_str::<FilterConfig>(r#"{"role":"push","public_key":"abc"}"#).unwrap_err();
+    assert!(error.to_string().contains("32-byte Ed25519"), "{error}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_yaml_like_document_is_read_or_refused_without_a_panic(
+        key in "(models|default_model|listen|policy|signals|decisions|reward|learner|requests|replay|encoder|x)",
+        text in ".{0,12}", number in -1e9f64..1e9, shape in 0u8..5,
+    ) {
+        let value = match shape {
+            0 => json!(text),
+            1 => json!(number),
+            2 => json!([text, number, {"name": text}]),
+            3 => json!({ &text: {"endpoint": text, "price": number}, "kind": text, "keywords": [number] }),
+            _ => json!(null),
+        };
+        let mut document = document();
+        document[&key] = value;
+        let _ = Config::from_value(&document);
+    }
+}

@@ -1,0 +1,213 @@
+//! The context vector `x = [ embedding (D) | 32 signal features | 16 meta features ]`, index by index.
+//!
+//! Every feature is in about 0..=1, so that one ridge fits all. The vector is rounded to f16 *before* anything is
+//! scored: the replay record carries exactly the numbers the decision was made with.
+
+use half::f16;
+
+use crate::request::RequestFacts;
+use crate::signals::{Language, Signals};
+
+/// Number of signal features.
+pub const SIGNALS: usize = 32;
+/// Number of meta features.
+pub const META: usize = 16;
+
+/// What each signal feature means, by its index after the embedding. `reserved_*` are zero until their signal
+/// exists, so that adding one does not move the others.
+pub const SIGNAL_NAMES: [&str; SIGNALS] = [
+    "reserved_domain_business",
+    "reserved_domain_law",
+    "reserved_domain_psychology",
+    "reserved_domain_biology",
+    "reserved_domain_chemistry",
+    "reserved_domain_history",
+    "reserved_domain_other",
+    "reserved_domain_health",
+    "reserved_domain_economics",
+    "reserved_domain_math",
+    "reserved_domain_physics",
+    "reserved_domain_computer_science",
+    "reserved_domain_philosophy",
+    "reserved_domain_engineering",
+    "reserved_fact_check",
+    "code",
+    "math",
+    "question",
+    "complexity",
+    "reserved_mode_debug",
+    "reserved_mode_plan",
+    "reserved_mode_architecture",
+    "reserved_mode_review",
+    "reserved_mode_coding",
+    "reserved_mode_routine",
+    "keyword",
+    "reserved_feedback_want_different",
+    "reserved_feedback_wrong_answer",
+    "language_not_english",
+    "language_cjk",
+    "digit_share",
+    "upper_share",
+];
+
+/// What each meta feature means, by its index after the signals.
+pub const META_NAMES: [&str; META] = [
+    "bias",
+    "has_embedding",
+    "prompt_length",
+    "conversation_length",
+    "system_length",
+    "lines",
+    "turns",
+    "complaints",
+    "images",
+    "tools",
+    "json_output",
+    "stream",
+    "max_output_tokens",
+    "reserved_13",
+    "reserved_14",
+    "reserved_15",
+];
+
+/// Index of the constant 1 among the meta features.
+pub const BIAS: usize = 0;
+
+/// The context vector of one request: `D + 48` numbers, each exactly an f16.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Context(Vec<f32>);
+
+impl Context {
+    /// Builds the vector. `embedding` is `None` when the encoder did not answer; `dimensions` is its size D.
+    /// An embedding of any other size counts as none.
+    pub fn new(
+        embedding: Option<&[f32]>,
+        dimensions: usize,
+        signals: &Signals,
+        facts: &RequestFacts,
+    ) -> Self {
+        let embedding = embedding.filter(|e| e.len() == dimensions);
+        let mut x = Vec::with_capacity(dimensions + SIGNALS + META);
+        match embedding {
+            Some(values) => x.extend_from_slice(values),
+            None => x.resize(dimensions, 0.0),
+        }
+        x.extend(signal_features(signals));
+        x.extend(meta_features(embedding.is_some(), signals, facts));
+        x.iter_mut().for_each(|v| *v = round(*v));
+        Self(x)
+    }
+
+    /// The numbers, `[D + 48]`.
+    pub fn values(&self) -> &[f32] {
+        &self.0
+    }
+
+    /// Little-endian f16, two bytes a number.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()
+    }
+
+    /// The inverse of [`Context::to_bytes`]; `None` if a number is not finite or a byte is missing.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        let values: Vec<f32> = pairs.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect();
+        (rest.is_empty() && values.iter().all(|v| v.is_finite())).then_some(Self(values))
+    }
+}
+
+/// To the nearest f16 within its finite range; what is not a number becomes 0.
+fn round(v: f32) -> f32 {
+    if v.is_nan() { 0.0 } else { f16::from_f32(v.clamp(-60_000.0, 60_000.0)).to_f32() }
+}
+
+fn signal_features(s: &Signals) -> [f32; SIGNALS] {
+    let flag = |on: bool| if on { 1.0 } else { 0.0 };
+    let keyword = s.keywords.iter().map(|k| k.score).fold(0.0, f32::max);
+    let mut f = [0.0; SIGNALS];
+    let mut set = |name: &str, value: f32| {
+        if let Some(slot) = SIGNAL_NAMES.iter().position(|n| *n == name).and_then(|i| f.get_mut(i)) {
+            *slot = value;
+        }
+    };
+    set("code", s.code);
+    set("math", s.math);
+    set("question", s.question);
+    set("complexity", s.complexity);
+    set("keyword", keyword);
+    set("language_not_english", flag(!matches!(s.language, Language::En | Language::Unknown)));
+    set("language_cjk", flag(s.language == Language::Cjk));
+    set("digit_share", s.digit_share);
+    set("upper_share", s.upper_share);
+    f
+}
+
+fn meta_features(has_embedding: bool, s: &Signals, facts: &RequestFacts) -> [f32; META] {
+    let flag = |on: bool| if on { 1.0 } else { 0.0 };
+    // ln(1 + n) / ln(1 + top): 0 at none, 1 at `top`.
+    let log = |n: u32, top: f32| libm::log1pf(n as f32) / libm::log1pf(top);
+    let output = facts.max_output_tokens.map_or(0.0, |n| log(n, 8192.0));
+    [
+        1.0,
+        flag(has_embedding),
+        log(facts.prompt_chars, 10_000.0),
+        log(facts.total_chars, 100_000.0),
+        log(facts.system_chars, 10_000.0),
+        log(s.lines, 200.0),
+        log(facts.user_turns.saturating_sub(1), 20.0),
+        log(facts.complaints, 5.0),
+        flag(facts.images > 0),
+        flag(facts.tools > 0),
+        flag(facts.json_output),
+        flag(facts.stream),
+        output,
+        0.0,
+        0.0,
+        0.0,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_index_has_a_name_of_its_own() {
+        let mut names: Vec<&str> = SIGNAL_NAMES.iter().chain(&META_NAMES).copied().collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), SIGNALS + META);
+    }
+
+    #[test]
+    fn without_an_embedding_the_other_signals_still_count() {
+        let signals = Signals { code: 1.0, ..Default::default() };
+        let x = Context::new(None, 4, &signals, &RequestFacts::default());
+        assert_eq!(x.values()[..4], [0.0; 4]);
+        assert_eq!(x.values()[4 + 15], 1.0, "code");
+        assert_eq!(x.values()[4 + SIGNALS + BIAS], 1.0, "bias");
+        assert_eq!(x.values()[4 + SIGNALS + 1], 0.0, "has_embedding");
+    }
+
+    #[test]
+    fn an_embedding_of_the_wrong_size_counts_as_none() {
+        let x = Context::new(Some(&[1.0; 3]), 4, &Signals::default(), &RequestFacts::default());
+        assert_eq!(x.values()[4 + SIGNALS + 1], 0.0);
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_carry_the_exact_numbers(embedding in prop::collection::vec(-1e9f32..1e9, 8)) {
+            let x = Context::new(Some(&embedding), 8, &Signals::default(), &RequestFacts::default());
+            prop_assert_eq!(Context::from_bytes(&x.to_bytes()), Some(x));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            if let Some(x) = Context::from_bytes(&bytes) {
+                prop_assert!(x.values().iter().all(|v| v.is_finite()));
+            }
+        }
+    }
+}

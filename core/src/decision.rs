@@ -1,0 +1,189 @@
+//! Decisions: which routes are candidates, what each is worth, which one is taken.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Condition, PolicyKind, Price, Routing, SignalName};
+use crate::context::Context;
+use crate::learner::completion_tokens;
+use crate::request::{Api, RequestFacts};
+use crate::signals::Signals;
+use crate::snapshot::Snapshot;
+
+/// Completion tokens assumed as the most a model writes when the request sets no limit.
+const DEFAULT_MAX_OUTPUT: u32 = 4096;
+
+/// What one candidate route is worth to one request.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Index into the snapshot's routes.
+    pub route: usize,
+    /// q̂, the predicted reward.
+    pub reward: f32,
+    /// α·√(zᵀV⁻¹z), the exploration bonus.
+    pub bonus: f32,
+    /// ĉ, predicted dollars.
+    pub cost: f64,
+    /// q̂ + bonus − λ·ĉ.
+    pub utility: f32,
+    /// Probability with which this route was to be taken.
+    pub propensity: f32,
+}
+
+/// The outcome for one request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Index of the decision rule that held.
+    pub rule: usize,
+    /// Every candidate, in the rule's order.
+    pub candidates: Vec<Candidate>,
+    /// Index into `candidates`; `None` sends the request to the default route.
+    pub chosen: Option<usize>,
+    /// Whether chance took another route than the best.
+    pub explored: bool,
+    /// Model to go on to if the chosen one fails; index into the models.
+    pub fallback: Option<usize>,
+}
+
+/// Why a request went to the default route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoDecision {
+    /// No decision rule holds for its signals.
+    NoRule,
+    /// No candidate speaks the request's format.
+    NoCandidate,
+}
+
+impl NoDecision {
+    /// A short label for metrics.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NoRule => "no_rule",
+            Self::NoCandidate => "no_candidate",
+        }
+    }
+}
+
+/// Decides one request. `draw` is a uniform random number in 0..1: with the same draw the same decision.
+///
+/// `utility = q̂ + α·√(zᵀV⁻¹z) − λ·ĉ`. With probability ε the route is drawn uniformly among the candidates, so
+/// propensities are known and bounded below by ε/n. If the best utility is not above 0, the default route is the
+/// one to take.
+pub fn decide(
+    snapshot: &Snapshot,
+    context: &Context,
+    signals: &Signals,
+    api: Api,
+    facts: &RequestFacts,
+    draw: f64,
+) -> Result<Decision, NoDecision> {
+    let routing = &snapshot.meta.routing;
+    let (rule, decision) = routing
+        .decisions
+        .iter()
+        .enumerate()
+        .find(|(_, d)| d.when.iter().all(|c| holds(c, signals)))
+        .ok_or(NoDecision::NoRule)?;
+    let speaks = |route: &usize| model_of(routing, *route).is_some_and(|m| m.apis.contains(&api));
+    let routes: Vec<usize> = decision.routes.iter().copied().filter(speaks).collect();
+    let mut candidates = score(snapshot, &routes, context, facts);
+    let best = best_of(routing, &candidates).ok_or(NoDecision::NoCandidate)?;
+    let (chosen, explored) = draw_route(&mut candidates, best, exploration(routing), draw);
+    let fallback = fallback_of(routing, &candidates, chosen);
+    Ok(Decision { rule, candidates, chosen, explored, fallback })
+}
+
+fn holds(condition: &Condition, signals: &Signals) -> bool {
+    match condition {
+        Condition::Keyword(rule) => signals.keywords.iter().any(|hit| hit.rule == *rule),
+        Condition::Above(SignalName::Code, t) => signals.code > *t,
+        Condition::Above(SignalName::Math, t) => signals.math > *t,
+        Condition::Above(SignalName::Question, t) => signals.question > *t,
+        Condition::Above(SignalName::Complexity, t) => signals.complexity > *t,
+    }
+}
+
+fn model_of(routing: &Routing, route: usize) -> Option<&crate::config::Model> {
+    routing.models.get(routing.routes.get(route)?.model)
+}
+
+fn score(snapshot: &Snapshot, routes: &[usize], context: &Context, facts: &RequestFacts) -> Vec<Candidate> {
+    let routing = &snapshot.meta.routing;
+    let z = snapshot.projection.apply(context.values());
+    let mut work = Vec::with_capacity(z.len());
+    let candidate = |route: usize| {
+        let price = model_of(routing, route)?.price;
+        let score = snapshot.route(route)?.score(&z, &mut work);
+        let cost = predicted_cost(price, score.length, facts);
+        let bonus = routing.policy.alpha * score.width;
+        let utility = score.reward + bonus - (f64::from(routing.policy.cost_weight) * cost) as f32;
+        Some(Candidate { route, reward: score.reward, bonus, cost, utility, propensity: 0.0 })
+    };
+    routes.iter().copied().filter_map(candidate).collect()
+}
+
+/// ĉ in dollars: known prices times the request's tokens and the predicted length of the answer.
+fn predicted_cost(price: Price, length: f32, facts: &RequestFacts) -> f64 {
+    let cap = facts.max_output_tokens.unwrap_or(DEFAULT_MAX_OUTPUT);
+    price.dollars(f64::from(facts.token_estimate), completion_tokens(length, cap))
+}
+
+/// The best candidate: `Some(None)` is the default route outside the candidates, `None` that there is none.
+fn best_of(routing: &Routing, candidates: &[Candidate]) -> Option<Option<usize>> {
+    let (index, best) = match routing.policy.kind {
+        PolicyKind::Static => (0, candidates.first()?),
+        // The first of equals wins: the rule's order is the tie-break.
+        PolicyKind::Linucb => {
+            candidates.iter().enumerate().rev().max_by(|a, b| a.1.utility.total_cmp(&b.1.utility))?
+        }
+    };
+    if best.utility > 0.0 || routing.policy.kind == PolicyKind::Static {
+        return Some(Some(index));
+    }
+    let is_default =
+        |c: &Candidate| routing.routes.get(c.route).is_some_and(|r| r.model == routing.default_model);
+    Some(candidates.iter().position(is_default))
+}
+
+fn exploration(routing: &Routing) -> f64 {
+    match routing.policy.kind {
+        PolicyKind::Static => 0.0,
+        PolicyKind::Linucb => f64::from(routing.policy.epsilon),
+    }
+}
+
+/// ε-greedy around `best`; writes every candidate's propensity.
+fn draw_route(
+    candidates: &mut [Candidate],
+    best: Option<usize>,
+    epsilon: f64,
+    draw: f64,
+) -> (Option<usize>, bool) {
+    let n = candidates.len();
+    let uniform = epsilon / n.max(1) as f64;
+    for (i, candidate) in candidates.iter_mut().enumerate() {
+        let greedy = if Some(i) == best { 1.0 - epsilon } else { 0.0 };
+        candidate.propensity = (uniform + greedy) as f32;
+    }
+    if draw >= epsilon || n == 0 {
+        return (best, false);
+    }
+    let drawn = ((draw / epsilon * n as f64) as usize).min(n - 1);
+    (Some(drawn), Some(drawn) != best)
+}
+
+/// The next best route by utility per dollar (DESIGN.md §7), of another model than the chosen one.
+fn fallback_of(routing: &Routing, candidates: &[Candidate], chosen: Option<usize>) -> Option<usize> {
+    /// Below this a price is as good as none, dollars.
+    const FREE: f64 = 1e-9;
+    let model = |c: &Candidate| routing.routes.get(c.route).map(|r| r.model);
+    let taken = chosen.and_then(|i| candidates.get(i)).and_then(model).unwrap_or(routing.default_model);
+    let others = candidates.iter().filter(|c| model(c) != Some(taken));
+    let value = |c: &Candidate| {
+        // A utility that is not positive has no meaningful ratio: it ranks behind all that are.
+        if c.utility > 0.0 { f64::from(c.utility) / c.cost.max(FREE) } else { f64::from(c.utility) }
+    };
+    others.max_by(|a, b| value(a).total_cmp(&value(b))).and_then(model)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::Config;
+use crate::policy::{Projection, packed_len};
+use crate::snapshot::{RouteParams, SCHEMA, SnapshotMeta};
+
+/// A world of three models with prices 0, 1 and 10 dollars per million tokens, decided on the bias alone.
+struct World {
+    document: Value,
+    rewards: Vec<f32>,
+}
+
+impl World {
+    fn new(rewards: &[f32]) -> Self {
+        let model = |port: u16, price: f64, apis: &[&str]| {
+            json!({"endpoint": format!("http://127.0.0.1:{port}"), "apis": apis,
+                   "price": {"input": price, "output": price}})
+        };
+        let all = ["chat_completions", "completions"];
+        let document = json!({
+            "models": {"free": model(1, 0.0, &all), "cheap": model(2, 1.0, &all),
+                       "dear": model(3, 10.0, &["chat_completions"])},
+            "default_model": "free",
+            "policy": {"alpha": 0.0, "epsilon": 0.1, "cost_weight": 0.0},
+        });
+        Self { document, rewards: rewards.to_vec() }
+    }
+
+    fn with(mut self, key: &str, value: Value) -> Self {
+        self.document[key] = value;
+        self
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let routing = Config::from_value(&self.document).unwrap().routing;
+        let d = crate::context::SIGNALS + crate::context::META;
+        let mut row = vec![0.0; d];
+        row[crate::context::SIGNALS + crate::context::BIAS] = 1.0;
+        let params = |reward: f32| RouteParams {
+            theta: vec![reward],
+            length: vec![0.0],
+            factor: vec![1.0; packed_len(1)],
+        };
+        let routes: Vec<RouteParams> =
+            (0..routing.routes.len()).map(|i| params(self.rewards[i % self.rewards.len()])).collect();
+        let meta = SnapshotMeta {
+            schema: SCHEMA,
+            version: 1,
+            created_ms: 0,
+            observations: vec![0; routes.len()],
+            routing,
+        };
+        Snapshot::new(meta, Projection::new(1, d, row).unwrap(), &routes).unwrap()
+    }
+
+    fn decide(&self, signals: &Signals, api: Api, draw: f64) -> Result<(Decision, Snapshot), NoDecision> {
+        let snapshot = self.snapshot();
+        let facts = RequestFacts { token_estimate: 1000, ..Default::default() };
+        let context = Context::new(None, 0, signals, &facts);
+        decide(&snapshot, &context, signals, api, &facts, draw).map(|d| (d, snapshot))
+    }
+
+    fn chosen(&self, draw: f64) -> Option<usize> {
+        self.decide(&Signals::default(), Api::ChatCompletions, draw).unwrap().0.chosen
+    }
+}
+
+#[test]
+fn the_best_utility_wins_and_ties_go_to_the_first() {
+    assert_eq!(World::new(&[0.1, 0.9, 0.5]).chosen(0.99), Some(1));
+    assert_eq!(World::new(&[0.5, 0.5, 0.5]).chosen(0.99), Some(0));
+}
+
+#[test]
+fn a_price_counts_as_much_as_the_cost_weight_says() {
+    let world = World::new(&[0.1, 0.5, 0.6]);
+    assert_eq!(world.chosen(0.99), Some(2), "money does not matter");
+    let policy = json!({"alpha": 0.0, "epsilon": 0.1, "cost_weight": 20.0});
+    assert_eq!(World::new(&[0.1, 0.5, 0.6]).with("policy", policy).chosen(0.99), Some(1));
+}
+
+#[test]
+fn an_unknown_route_is_tried_for_its_bonus() {
+    let world = World::new(&[0.1]).with("policy", json!({"alpha": 0.5, "epsilon": 0.0, "cost_weight": 0.0}));
+    let (decision, _) = world.decide(&Signals::default(), Api::ChatCompletions, 0.5).unwrap();
+    assert_eq!(decision.candidates[0].bonus, 0.5);
+    assert_eq!(decision.candidates[0].utility, 0.6);
+}
+
+#[test]
+fn nothing_worth_its_price_goes_to_the_default_route() {
+    assert_eq!(World::new(&[-0.5, -0.1, -0.2]).chosen(0.99), Some(0), "the default model is a candidate");
+    let only_dear = json!([{"name": "d", "models": ["cheap", "dear"]}]);
+    assert_eq!(World::new(&[-0.1]).with("decisions", only_dear).chosen(0.99), None);
+}
+
+#[test]
+fn exploration_draws_every_candidate_and_says_so() {
+    let world = World::new(&[0.1, 0.9, 0.5]);
+    let drawn: Vec<Option<usize>> = [0.01, 0.05, 0.099].map(|d| world.chosen(d)).to_vec();
+    assert_eq!(drawn, [Some(0), Some(1), Some(2)]);
+    let (decision, _) = world.decide(&Signals::default(), Api::ChatCompletions, 0.01).unwrap();
+    assert!(decision.explored);
+}
+
+#[test]
+fn a_model_that_does_not_speak_the_format_is_no_candidate() {
+    let world = World::new(&[0.1, 0.5, 0.9]);
+    let (decision, _) = world.decide(&Signals::default(), Api::Completions, 0.99).unwrap();
+    assert_eq!(decision.candidates.len(), 2);
+    let none = world.decide(&Signals::default(), Api::Messages, 0.99);
+    assert_eq!(none.unwrap_err(), NoDecision::NoCandidate);
+}
+
+#[test]
+fn the_first_rule_whose_conditions_all_hold_decides() {
+    let decisions = json!([
+        {"name": "code", "priority": 5, "when": [{"signal": "code", "above": 0.5}], "models": ["dear"]},
+        {"name": "rest", "when": [{"signal": "math", "above": 0.5}], "models": ["cheap"]},
+    ]);
+    let world = World::new(&[0.5]).with("decisions", decisions);
+    let rule = |signals: Signals| world.decide(&signals, Api::ChatCompletions, 0.9).map(|(d, _)| d.rule);
+    assert_eq!(rule(Signals { code: 0.9, math: 0.9, ..Default::default() }), Ok(0));
+    assert_eq!(rule(Signals { math: 0.9, ..Default::default() }), Ok(1));
+    assert_eq!(rule(Signals::default()), Err(NoDecision::NoRule));
+}
+
+#[test]
+fn a_failed_route_falls_back_to_the_best_utility_per_dollar_of_another_model() {
+    let (decision, _) =
+        World::new(&[0.2, 0.9, 0.5]).decide(&Signals::default(), Api::ChatCompletions, 0.9).unwrap();
+    assert_eq!((decision.chosen, decision.fallback), (Some(1), Some(0)), "free is worth most per dollar");
+    let (decision, _) =
+        World::new(&[0.9, 0.5, 0.6]).decide(&Signals::default(), Api::ChatCompletions, 0.9).unwrap();
+    assert_eq!((decision.chosen, decision.fallback), (Some(0), Some(1)), "dear costs ten times as much");
+}
+
+#[test]
+fn the_static_policy_takes_the_first_and_explores_nothing() {
+    let world = World::new(&[0.1, 0.9, 0.5]).with("policy", json!({"kind": "static", "epsilon": 1.0}));
+    let (decision, _) = world.decide(&Signals::default(), Api::ChatCompletions, 0.0).unwrap();
+    assert_eq!((decision.chosen, decision.explored), (Some(0), false));
+    assert_eq!(decision.candidates[0].propensity, 1.0);
+}
+
+proptest! {
+    #[test]
+    fn propensities_are_the_frequencies_of_the_draw(rewards in prop::collection::vec(0.01f32..1.0, 3)) {
+        let world = World::new(&rewards);
+        let snapshot = world.snapshot();
+        let facts = RequestFacts::default();
+        let context = Context::new(None, 0, &Signals::default(), &facts);
+        let mut counts = [0u32; 3];
+        let mut propensities = [0f32; 3];
+        for i in 0..3000 {
+            let draw = (f64::from(i) + 0.5) / 3000.0;
+            let d = decide(&snapshot, &context, &Signals::default(), Api::ChatCompletions, &facts, draw).unwrap();
+            counts[d.chosen.unwrap()] += 1;
+            propensities = std::array::from_fn(|i| d.candidates[i].propensity);
+        }
+        for (count, p) in counts.iter().zip(propensities) {
+            prop_assert!((f64::from(*count) / 3000.0 - f64::from(p)).abs() < 2e-3);
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What Dragoman decides and learns.
+//!
+//! The folders follow a request's way: [`request`] → [`signals`] → [`context`] → [`decision`] (with a
+//! [`policy`]) → [`response`] → [`replay`] → [`reward`] → [`learner`] → [`snapshot`] → the next request.
+//!
+//! Everything here is a pure function of its arguments: no I/O, no clock, no global, randomness passed in. The
+//! same code runs in the filter (WASM) and in the sidecar (native) and gives the same bits in both, so a
+//! decision can be replayed. Arithmetic is therefore plain IEEE `+ - * / sqrt` in a fixed order, and `libm` for
+//! the rest. This crate must not know Envoy, sockets, files or the encoder.
+
+pub mod config;
+pub mod context;
+pub mod decision;
+pub mod learner;
+pub mod policy;
+pub mod replay;
+pub mod request;
+pub mod response;
+pub mod reward;
+pub mod signals;
+pub mod snapshot;

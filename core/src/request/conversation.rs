@@ -1,0 +1,228 @@
+//! Walks the messages of a request, judges their shape and counts what is in them.
+
+use super::complaints::complains;
+use super::error::RequestError;
+use super::measure::{Length, saturate};
+use super::node::{Key, Node};
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speaker {
+    User,
+    Assistant,
+    System,
+    /// Tools, and roles that are not known: text that counts, but no turn.
+    Other,
+}
+
+const ROLES: [(&str, Speaker); 4] = [
+    ("user", Speaker::User),
+    ("assistant", Speaker::Assistant),
+    ("system", Speaker::System),
+    ("developer", Speaker::System),
+];
+
+/// What a part is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PartKind {
+    Text,
+    Image,
+    ToolResult,
+    Other,
+}
+
+const PARTS: [(&str, PartKind); 8] = [
+    ("text", PartKind::Text),
+    ("input_text", PartKind::Text),
+    ("output_text", PartKind::Text),
+    ("image_url", PartKind::Image),
+    ("input_image", PartKind::Image),
+    ("image", PartKind::Image),
+    ("tool_result", PartKind::ToolResult),
+    ("tool_use", PartKind::Other),
+];
+
+/// The running counts, with the texts of the last user turn.
+#[derive(Debug, Default)]
+pub(super) struct Conversation<'n> {
+    pub(super) user_turns: u32,
+    pub(super) turns: u32,
+    pub(super) complaints: u32,
+    pub(super) images: u32,
+    pub(super) messages: u32,
+    pub(super) system: Length,
+    pub(super) total: Length,
+    last_user: Vec<&'n str>,
+    /// Whether an answer stands before the last user turn; only then can it complain.
+    last_user_replies: bool,
+    answered: bool,
+}
+
+/// What one message's content holds.
+#[derive(Default)]
+struct Holding<'n> {
+    /// The speaker's own texts; results of tools are only measured.
+    texts: Vec<&'n str>,
+    length: Length,
+    images: u32,
+}
+
+// === impl Conversation ===
+
+impl<'n> Conversation<'n> {
+    /// Adds the messages (chat, Messages) or items (Responses) in the field called `name`.
+    pub(super) fn read_messages(&mut self, name: &str, messages: &'n Node<'_>) -> Result<(), RequestError> {
+        let list = match messages {
+            Node::Absent => return Ok(()),
+            Node::List(list) => list,
+            _ => return Err(RequestError::wrong_type(name, "an array of messages")),
+        };
+        list.iter().try_for_each(|message| self.read_message(name, message))
+    }
+
+    /// Adds a text, or a list of parts, that the system says.
+    pub(super) fn read_system(&mut self, name: &str, content: &'n Node<'_>) -> Result<(), RequestError> {
+        if !matches!(content, Node::Absent) {
+            let holding = Holding::read(name, content)?;
+            self.add(Speaker::System, holding);
+        }
+        Ok(())
+    }
+
+    /// Adds one user turn made of a text or a list of texts. A list of token numbers (legal in the
+    /// completions API) holds no text and adds nothing.
+    pub(super) fn read_user(&mut self, name: &str, content: &'n Node<'_>) -> Result<(), RequestError> {
+        let mut holding = Holding::default();
+        match content {
+            Node::Absent => return Ok(()),
+            Node::Text(text) => holding.say(text),
+            Node::List(list) => list.iter().filter_map(Node::as_text).for_each(|text| holding.say(text)),
+            _ => return Err(RequestError::wrong_type(name, "a string or an array of strings")),
+        }
+        self.add(Speaker::User, holding);
+        Ok(())
+    }
+
+    /// The last user turn that has text: its texts joined by `\n`, trimmed.
+    pub(super) fn prompt(&self) -> Option<String> {
+        let joined = self.last_user.join("\n");
+        let trimmed = joined.trim();
+        match trimmed.len() {
+            0 => None,
+            all if all == joined.len() => Some(joined),
+            _ => Some(trimmed.to_owned()),
+        }
+    }
+
+    fn read_message(&mut self, name: &str, message: &'n Node<'_>) -> Result<(), RequestError> {
+        if !matches!(message, Node::Object(_)) {
+            return Err(RequestError::wrong_type(format!("{name}[]"), "an object"));
+        }
+        let speaker = match message.get(Key::Role) {
+            Node::Absent => None,
+            Node::Text(role) => Some(look_up(&ROLES, role).unwrap_or(Speaker::Other)),
+            _ => return Err(RequestError::wrong_type(format!("{name}[].role"), "a string")),
+        };
+        let Some(speaker) = speaker else { return self.read_item(name, message) };
+        let holding = Holding::read(&format!("{name}[].content"), message.get(Key::Content))?;
+        self.add(speaker, holding);
+        Ok(())
+    }
+
+    /// The Responses API mixes items without a role between the messages: calls, their outputs,
+    /// reasoning. Text outputs count as text; their other shapes are the tools' own affair.
+    fn read_item(&mut self, name: &str, item: &'n Node<'_>) -> Result<(), RequestError> {
+        let output = item.get(Key::Output);
+        if matches!(output, Node::Text(_) | Node::List(_)) {
+            let holding = Holding::read(&format!("{name}[].output"), output)?;
+            self.add(Speaker::Other, holding);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, speaker: Speaker, holding: Holding<'n>) {
+        self.messages += 1;
+        self.images = self.images.saturating_add(holding.images);
+        self.total.add(holding.length);
+        match speaker {
+            Speaker::System => self.system.add(holding.length),
+            Speaker::Assistant => {
+                self.turns += 1;
+                self.answered = true;
+            }
+            Speaker::User if holding.texts.iter().any(|text| !text.trim().is_empty()) => {
+                self.turns += 1;
+                self.user_turns += 1;
+                let before = std::mem::replace(&mut self.last_user, holding.texts);
+                let complained = self.last_user_replies && before.iter().any(|text| complains(text));
+                self.complaints += u32::from(complained);
+                self.last_user_replies = self.answered;
+            }
+            Speaker::User | Speaker::Other => {}
+        }
+    }
+}
+
+// === impl Holding ===
+
+impl<'n> Holding<'n> {
+    fn read(path: &str, content: &'n Node<'_>) -> Result<Self, RequestError> {
+        let mut holding = Holding::default();
+        holding.read_content(path, content, false)?;
+        Ok(holding)
+    }
+
+    fn read_content(&mut self, path: &str, content: &'n Node<'_>, tool: bool) -> Result<(), RequestError> {
+        match content {
+            Node::Absent => Ok(()),
+            Node::Text(text) => {
+                self.hear(text, tool);
+                Ok(())
+            }
+            Node::List(parts) => parts.iter().try_for_each(|part| self.read_part(path, part, tool)),
+            _ => Err(RequestError::wrong_type(path, "a string, an array of parts or null")),
+        }
+    }
+
+    fn read_part(&mut self, path: &str, part: &'n Node<'_>, tool: bool) -> Result<(), RequestError> {
+        match part {
+            Node::Text(text) => {
+                self.hear(text, tool);
+                return Ok(());
+            }
+            Node::Object(_) => {}
+            _ => return Err(RequestError::wrong_type(format!("{path}[]"), "an object")),
+        }
+        match part.kind().and_then(|kind| look_up(&PARTS, kind)).unwrap_or(PartKind::Other) {
+            PartKind::Text => match part.get(Key::Text) {
+                Node::Text(text) => self.hear(text, tool),
+                Node::Absent => {}
+                _ => return Err(RequestError::wrong_type(format!("{path}[].text"), "a string")),
+            },
+            PartKind::Image => self.images = self.images.saturating_add(1),
+            PartKind::ToolResult => {
+                return self.read_content(&format!("{path}[].content"), part.get(Key::Content), true);
+            }
+            PartKind::Other => {}
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, text: &'n str, tool: bool) {
+        if tool { self.length.add(Length::of(text)) } else { self.say(text) }
+    }
+
+    fn say(&mut self, text: &'n str) {
+        self.length.add(Length::of(text));
+        self.texts.push(text);
+    }
+}
+
+fn look_up<T: Copy>(table: &[(&str, T)], name: &str) -> Option<T> {
+    table.iter().find(|(known, _)| *known == name).map(|&(_, value)| value)
+}
+
+/// Characters, as the facts tell them.
+pub(super) fn chars(length: Length) -> u32 {
+    saturate(length.chars)
+}

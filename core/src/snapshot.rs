@@ -1,0 +1,219 @@
+//! The snapshot: everything the filter needs, in one signed safetensors blob.
+//!
+//! ```text
+//! "DRAGOMAN" | Ed25519 signature of the rest (64 bytes) | safetensors (metadata + tensors)
+//! ```
+//!
+//! It is accepted only whole, authentic, finite and of the right shapes. Whether it is *newer* is the caller's
+//! question ([`SnapshotMeta::version`]).
+
+mod tensors;
+
+use std::fmt;
+
+pub use ed25519_dalek::{SigningKey, VerifyingKey};
+
+use ed25519_dalek::{Signature, Signer};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Routing;
+use crate::policy::{ArmParams, Projection, packed_len};
+
+/// Version of this format. A filter refuses any other.
+pub const SCHEMA: u32 = 1;
+
+/// Larger blobs are refused unread (an Envoy HTTP call is capped at about 32 MiB).
+pub const MAX_BYTES: usize = 32 << 20;
+
+const MAGIC: &[u8; 8] = b"DRAGOMAN";
+const HEADER: usize = MAGIC.len() + ed25519_dalek::SIGNATURE_LENGTH;
+
+/// What a snapshot says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SnapshotMeta {
+    /// Format version, [`SCHEMA`].
+    pub schema: u32,
+    /// Rises with every snapshot; a rollback publishes old parameters under a new version.
+    pub version: u64,
+    /// When it was built, milliseconds since the Unix epoch.
+    pub created_ms: u64,
+    /// Observations each route has learned from, by route index.
+    pub observations: Vec<u64>,
+    /// The filter's configuration.
+    pub routing: Routing,
+}
+
+/// A snapshot ready to score with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// Metadata and routing.
+    pub meta: SnapshotMeta,
+    /// P, `[k × d]`.
+    pub projection: Projection,
+    theta: Vec<f32>,
+    length: Vec<f32>,
+    factor: Vec<f32>,
+}
+
+/// The parameters of one route, as the learner gives them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouteParams {
+    /// θ `[k]`.
+    pub theta: Vec<f32>,
+    /// Output length `[k]`.
+    pub length: Vec<f32>,
+    /// R, packed `[k(k+1)/2]`.
+    pub factor: Vec<f32>,
+}
+
+impl Snapshot {
+    /// Puts a snapshot together; refuses what the filter would refuse.
+    pub fn new(
+        meta: SnapshotMeta,
+        projection: Projection,
+        routes: &[RouteParams],
+    ) -> Result<Self, SnapshotError> {
+        let gather = |part: fn(&RouteParams) -> &[f32]| routes.iter().flat_map(part).copied().collect();
+        let snapshot = Self {
+            theta: gather(|r| &r.theta),
+            length: gather(|r| &r.length),
+            factor: gather(|r| &r.factor),
+            meta,
+            projection,
+        };
+        snapshot.check()?;
+        Ok(snapshot)
+    }
+
+    /// The parameters of route `index`; `None` if there is no such route.
+    pub fn route(&self, index: usize) -> Option<ArmParams<'_>> {
+        let k = self.projection.rows();
+        let row = |all, width: usize| <[f32]>::get(all, index * width..(index + 1) * width);
+        Some(ArmParams {
+            theta: row(&self.theta, k)?,
+            length: row(&self.length, k)?,
+            factor: row(&self.factor, packed_len(k))?,
+        })
+    }
+
+    /// D, the size of the embedding this snapshot was built for.
+    pub fn embedding_size(&self) -> usize {
+        self.projection.columns().saturating_sub(crate::context::SIGNALS + crate::context::META)
+    }
+
+    /// The signed blob.
+    pub fn encode(&self, key: &SigningKey) -> Result<Vec<u8>, SnapshotError> {
+        let payload = tensors::write(self)?;
+        let mut blob = Vec::with_capacity(HEADER + payload.len());
+        blob.extend_from_slice(MAGIC);
+        blob.extend_from_slice(&key.sign(&payload).to_bytes());
+        blob.extend_from_slice(&payload);
+        Ok(blob)
+    }
+
+    /// Reads a blob from outside: checks its signature first, then everything else.
+    pub fn decode(blob: &[u8], key: &VerifyingKey) -> Result<Self, SnapshotError> {
+        let (signature, payload) = split(blob)?;
+        key.verify_strict(payload, &signature).map_err(|_| SnapshotError::NotAuthentic)?;
+        tensors::read(payload)
+    }
+
+    /// Reads a blob whose signature was checked before it was stored where only this filter writes.
+    pub fn decode_trusted(blob: &[u8]) -> Result<Self, SnapshotError> {
+        tensors::read(split(blob)?.1)
+    }
+
+    fn check(&self) -> Result<(), SnapshotError> {
+        let malformed = |what: String| Err(SnapshotError::Malformed(what));
+        let SnapshotMeta { schema, routing, observations, .. } = &self.meta;
+        if *schema != SCHEMA {
+            return Err(SnapshotError::Schema(*schema));
+        }
+        let (n, k) = (routing.routes.len(), self.projection.rows());
+        if self.projection.columns() < crate::context::SIGNALS + crate::context::META {
+            return malformed(format!("the projection takes only {} numbers", self.projection.columns()));
+        }
+        let shapes = [
+            ("theta", self.theta.len(), n * k),
+            ("length", self.length.len(), n * k),
+            ("factor", self.factor.len(), n * packed_len(k)),
+            ("observations", observations.len(), n),
+        ];
+        for (name, got, want) in shapes {
+            if got != want {
+                return malformed(format!("{name} has {got} numbers instead of {want} for {n} routes"));
+            }
+        }
+        for (name, values) in [("theta", &self.theta), ("length", &self.length), ("factor", &self.factor)] {
+            if !values.iter().all(|v| v.is_finite()) {
+                return malformed(format!("{name} has a number that is not finite"));
+            }
+        }
+        let models = routing.models.len();
+        let indices_hold = routing.default_model < models
+            && routing.routes.iter().all(|r| r.model < models && r.decision < routing.decisions.len())
+            && routing.decisions.iter().flat_map(|d| &d.routes).all(|r| *r < n);
+        if !indices_hold {
+            return malformed("a model, route or decision points outside its list".into());
+        }
+        Ok(())
+    }
+}
+
+fn split(blob: &[u8]) -> Result<(Signature, &[u8]), SnapshotError> {
+    if blob.len() > MAX_BYTES {
+        return Err(SnapshotError::TooLarge(blob.len()));
+    }
+    let rest = blob.strip_prefix(MAGIC).ok_or(SnapshotError::NotASnapshot)?;
+    let (signature, payload) = rest.split_first_chunk().ok_or(SnapshotError::NotASnapshot)?;
+    Ok((Signature::from_bytes(signature), payload))
+}
+
+/// Why a snapshot was refused. The last good one stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotError {
+    /// More bytes than [`MAX_BYTES`].
+    TooLarge(usize),
+    /// The magic bytes or the signature are missing.
+    NotASnapshot,
+    /// The signature is not of the configured key, or the blob was changed or cut.
+    NotAuthentic,
+    /// Another version of the format.
+    Schema(u32),
+    /// Authentic, but not usable: what is wrong, in words.
+    Malformed(String),
+}
+
+impl SnapshotError {
+    /// A short label for metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "too_large",
+            Self::NotASnapshot => "not_a_snapshot",
+            Self::NotAuthentic => "not_authentic",
+            Self::Schema(_) => "schema",
+            Self::Malformed(_) => "malformed",
+        }
+    }
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge(bytes) => write!(f, "the snapshot has {bytes} bytes, more than {MAX_BYTES}"),
+            Self::NotASnapshot => f.write_str("this is not a snapshot: it does not start as one"),
+            Self::NotAuthentic => {
+                f.write_str("the snapshot's signature does not fit the public key in Envoy's configuration")
+            }
+            Self::Schema(found) => {
+                write!(f, "the snapshot has schema {found}, this build reads {SCHEMA}: use matching versions")
+            }
+            Self::Malformed(what) => write!(f, "the snapshot is malformed: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for SnapshotError {}
+
+#[cfg(test)]
+mod tests;

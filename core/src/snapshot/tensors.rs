@@ -1,0 +1,75 @@
+//! The safetensors payload: names, shapes and bytes.
+
+use std::collections::HashMap;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use super::{Snapshot, SnapshotError, SnapshotMeta};
+use crate::policy::{Projection, packed_len};
+
+/// The metadata key that holds [`SnapshotMeta`] as JSON.
+const META_KEY: &str = "dragoman";
+
+pub(super) fn write(snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
+    let malformed = |e: &dyn std::fmt::Display| SnapshotError::Malformed(e.to_string());
+    let meta = serde_json::to_string(&snapshot.meta).map_err(|e| malformed(&e))?;
+    let (n, k) = (snapshot.meta.routing.routes.len(), snapshot.projection.rows());
+    let parts = [
+        ("projection", vec![k, snapshot.projection.columns()], snapshot.projection.values()),
+        ("theta", vec![n, k], &snapshot.theta),
+        ("length", vec![n, k], &snapshot.length),
+        ("factor", vec![n, packed_len(k)], &snapshot.factor),
+    ];
+    let bytes = parts.each_ref().map(|(_, _, values)| to_bytes(values));
+    let views = parts
+        .into_iter()
+        .zip(&bytes)
+        .map(|((name, shape, _), bytes)| TensorView::new(Dtype::F32, shape, bytes).map(|view| (name, view)));
+    let views: Vec<_> = views.collect::<Result<_, _>>().map_err(|e| malformed(&e))?;
+    let metadata = HashMap::from([(META_KEY.to_owned(), meta)]);
+    safetensors::serialize(views, Some(metadata)).map_err(|e| malformed(&e))
+}
+
+pub(super) fn read(payload: &[u8]) -> Result<Snapshot, SnapshotError> {
+    let malformed = |e: &dyn std::fmt::Display| SnapshotError::Malformed(e.to_string());
+    let (_, header) = SafeTensors::read_metadata(payload).map_err(|e| malformed(&e))?;
+    let json = header.metadata().as_ref().and_then(|m| m.get(META_KEY));
+    let json = json.ok_or_else(|| malformed(&"its metadata is missing"))?;
+    // The schema is read by itself first, so that another version is named as such.
+    let schema: SchemaOnly = serde_json::from_str(json).map_err(|e| malformed(&e))?;
+    if schema.schema != super::SCHEMA {
+        return Err(SnapshotError::Schema(schema.schema));
+    }
+    let meta: SnapshotMeta = serde_json::from_str(json).map_err(|e| malformed(&e))?;
+    let tensors = SafeTensors::deserialize(payload).map_err(|e| malformed(&e))?;
+    let (shape, values) = tensor(&tensors, "projection")?;
+    let &[rows, columns] = shape.as_slice() else {
+        return Err(malformed(&"the projection is not a matrix"));
+    };
+    let projection = Projection::new(rows, columns, values)
+        .ok_or_else(|| malformed(&"the projection is empty or has a number that is not finite"))?;
+    let [theta, length, factor] =
+        [tensor(&tensors, "theta")?.1, tensor(&tensors, "length")?.1, tensor(&tensors, "factor")?.1];
+    let snapshot = Snapshot { meta, projection, theta, length, factor };
+    snapshot.check()?;
+    Ok(snapshot)
+}
+
+#[derive(serde::Deserialize)]
+struct SchemaOnly {
+    schema: u32,
+}
+
+fn tensor(tensors: &SafeTensors, name: &str) -> Result<(Vec<usize>, Vec<f32>), SnapshotError> {
+    let view = tensors.tensor(name).map_err(|e| SnapshotError::Malformed(format!("{name}: {e}")))?;
+    if view.dtype() != Dtype::F32 {
+        return Err(SnapshotError::Malformed(format!("{name} is {:?} instead of F32", view.dtype())));
+    }
+    // Copied: a blob's bytes need not be aligned for f32.
+    let (words, _) = view.data().as_chunks::<4>();
+    Ok((view.shape().to_vec(), words.iter().map(|w| f32::from_le_bytes(*w)).collect()))
+}
+
+fn to_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}

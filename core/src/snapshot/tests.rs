@@ -1,0 +1,109 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::config::Config;
+
+fn routing() -> Routing {
+    let document = json!({
+        "models": {
+            "a": {"endpoint": "http://127.0.0.1:1", "price": {"input": 1, "output": 2}},
+            "b": {"endpoint": "http://127.0.0.1:2", "price": {"input": 1, "output": 2}},
+        },
+        "default_model": "a",
+    });
+    Config::from_value(&document).unwrap().routing
+}
+
+fn params(k: usize, value: f32) -> RouteParams {
+    RouteParams { theta: vec![value; k], length: vec![0.0; k], factor: vec![value; packed_len(k)] }
+}
+
+fn build(first: f32) -> Result<Snapshot, SnapshotError> {
+    let (k, d) = (3, 50);
+    let projection = Projection::new(k, d, vec![0.25; k * d]).unwrap();
+    let meta = SnapshotMeta {
+        schema: SCHEMA,
+        version: 7,
+        created_ms: 1,
+        observations: vec![0, 5],
+        routing: routing(),
+    };
+    Snapshot::new(meta, projection, &[params(k, first), params(k, 2.0)])
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[3; 32])
+}
+
+#[test]
+fn a_snapshot_survives_its_bytes() {
+    let snapshot = build(1.5).unwrap();
+    let blob = snapshot.encode(&key()).unwrap();
+    let read = Snapshot::decode(&blob, &key().verifying_key()).unwrap();
+    assert_eq!(read, snapshot);
+    assert_eq!(read.route(1).unwrap().theta, [2.0; 3]);
+    assert!(read.route(2).is_none());
+    assert_eq!(read.embedding_size(), 2);
+}
+
+#[test]
+fn another_key_is_not_believed() {
+    let blob = build(1.0).unwrap().encode(&key()).unwrap();
+    let other = SigningKey::from_bytes(&[4; 32]).verifying_key();
+    assert_eq!(Snapshot::decode(&blob, &other), Err(SnapshotError::NotAuthentic));
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_refused() {
+    assert!(matches!(build(f32::NAN), Err(SnapshotError::Malformed(why)) if why.contains("theta")));
+}
+
+#[test]
+fn wrong_shapes_are_refused_with_both_sizes() {
+    let projection = Projection::new(3, 50, vec![0.0; 150]).unwrap();
+    let meta = build(1.0).unwrap().meta;
+    let error = Snapshot::new(meta, projection, &[params(3, 1.0)]).unwrap_err();
+    assert_eq!(error, SnapshotError::Malformed("theta has 3 numbers instead of 6 for 2 routes".into()));
+}
+
+#[test]
+fn another_schema_is_named_as_such() {
+    let mut snapshot = build(1.0).unwrap();
+    snapshot.meta.schema = 99;
+    let blob = snapshot.encode(&key()).unwrap();
+    assert_eq!(Snapshot::decode(&blob, &key().verifying_key()), Err(SnapshotError::Schema(99)));
+}
+
+#[test]
+fn an_index_outside_its_list_is_refused() {
+    let mut snapshot = build(1.0).unwrap();
+    snapshot.meta.routing.decisions[0].routes.push(9);
+    let blob = snapshot.encode(&key()).unwrap();
+    assert!(matches!(Snapshot::decode_trusted(&blob), Err(SnapshotError::Malformed(_))));
+}
+
+proptest! {
+    #[test]
+    fn a_changed_byte_is_always_noticed(at in 0usize..4000, flip in 1u8..=255) {
+        let mut blob = build(1.0).unwrap().encode(&key()).unwrap();
+        let at = at % blob.len();
+        blob[at] ^= flip;
+        prop_assert!(Snapshot::decode(&blob, &key().verifying_key()).is_err());
+    }
+
+    #[test]
+    fn a_cut_snapshot_is_always_noticed(keep in 0usize..4000) {
+        let blob = build(1.0).unwrap().encode(&key()).unwrap();
+        let keep = keep % blob.len();
+        prop_assert!(Snapshot::decode(&blob[..keep], &key().verifying_key()).is_err());
+        prop_assert!(Snapshot::decode_trusted(&blob[..keep]).is_err());
+    }
+
+    #[test]
+    fn any_bytes_are_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let mut blob = b"DRAGOMAN".to_vec();
+        blob.extend(bytes);
+        prop_assert!(Snapshot::decode_trusted(&blob).is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! The signing key of the snapshots: `<data_dir>/signing.key`, a 32-byte Ed25519 seed in base64, readable only by
+//! its owner. Who holds it can steer the traffic; Envoy is given the public half only.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dragoman_core::snapshot::{SigningKey, VerifyingKey};
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+
+/// Name of the key's file within the data directory.
+pub const FILE: &str = "signing.key";
+
+/// Reads the key of `data_dir`, made on first use together with the directory.
+///
+/// # Errors
+///
+/// A sentence with the path: it cannot be read or written, or holds something else than a key.
+pub fn load_or_create(data_dir: &Path) -> Result<SigningKey, String> {
+    create_private_dir(data_dir).map_err(|e| format!("cannot make the data directory {}: {e}", data_dir.display()))?;
+    let path = data_dir.join(FILE);
+    if !path.exists() {
+        create(&path).map_err(|e| format!("cannot write the signing key {}: {e}", path.display()))?;
+    }
+    let text = fs::read_to_string(&path)
+        .map_err(|e| format!("cannot read the signing key {}: {e}", path.display()))?;
+    let seed = STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let seed = seed.ok_or_else(|| {
+        format!(
+            "{} is not a signing key (32 bytes in base64): restore it, or delete it and render Envoy's \
+             configuration anew",
+            path.display()
+        )
+    })?;
+    Ok(SigningKey::from_bytes(&seed))
+}
+
+/// The public half in base64, as Envoy's configuration carries it.
+pub fn public_base64(key: &VerifyingKey) -> String {
+    STANDARD.encode(key.as_bytes())
+}
+
+/// Writes a new key so that it is never seen half-written, and never over one that another process (`serve` and
+/// `render` may run at once) made meanwhile.
+fn create(path: &Path) -> std::io::Result<()> {
+    let mut seed = [0; 32];
+    OsRng.try_fill_bytes(&mut seed).map_err(std::io::Error::other)?;
+    let temporary = PathBuf::from(format!("{}.{}", path.display(), std::process::id()));
+    let mut file = private_file().open(&temporary)?;
+    file.write_all(format!("{}\n", STANDARD.encode(seed)).as_bytes())?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&temporary, path);
+    fs::remove_file(&temporary)?;
+    match linked {
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+fn private_file() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// The replay log is about people: only its owner may look into a directory that we make.
+fn create_private_dir(dir: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_only_its_owner_may_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("a/b");
+        let key = load_or_create(&data).unwrap();
+        assert_eq!(load_or_create(&data).unwrap().to_bytes(), key.to_bytes());
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 1, "no temporary file is left");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(data.join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_key_is_named_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), "short").unwrap();
+        let why = load_or_create(dir.path()).unwrap_err();
+        assert!(why.contains("signing.key is not a signing key"), "{why}");
+        assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap(), "short");
+    }
+}

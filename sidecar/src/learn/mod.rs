@@ -1,0 +1,181 @@
+//! What a replay record and its feedback teach: the fold over the replay log.
+//!
+//! This room owns which attempts of a record are observations, and what feedback changes. Its state is a pure
+//! function of the configuration and of the log's events in their order. It must not know the log itself, threads
+//! or clocks.
+
+pub mod projection;
+
+use std::collections::BTreeMap;
+
+use dragoman_core::config::{LearnerConfig, RewardConfig};
+use dragoman_core::learner::Learner;
+use dragoman_core::policy::Projection;
+use dragoman_core::replay::ReplayRecord;
+use dragoman_core::response::ResponseFacts;
+use dragoman_core::reward::{Feedback, Reward};
+
+/// Raise it when a record's reward or its attempts are made in another way.
+const RULES: u32 = 1;
+
+/// Everything learned so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    config: RewardConfig,
+    learner: Learner,
+    totals: BTreeMap<String, RouteTotals>,
+}
+
+/// Rewards of one route, for its mean.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct RouteTotals {
+    /// Attempts on this route.
+    pub count: u64,
+    /// Sum of their rewards.
+    pub sum: f64,
+}
+
+/// What was made of one record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The record's reward: of an escalated one, the better attempt's.
+    pub reward: Reward,
+    /// The route that answered, if it was a route.
+    pub route: Option<String>,
+    /// Number of this observation on that route (1 for its first); `None` if nothing was learned about it.
+    pub ordinal: Option<u64>,
+}
+
+/// One model's try at a request.
+struct Attempt<'a> {
+    route: Option<&'a str>,
+    reward: Reward,
+    tokens: Option<u32>,
+}
+
+// === impl State ===
+
+impl State {
+    /// Nothing learned yet.
+    pub fn new(reward: RewardConfig, learner: LearnerConfig, projection: Projection) -> Self {
+        Self { config: reward, learner: Learner::new(learner, projection), totals: BTreeMap::new() }
+    }
+
+    /// The learner.
+    pub fn learner(&self) -> &Learner {
+        &self.learner
+    }
+
+    /// Rewards of every route seen, by its name.
+    pub fn totals(&self) -> &BTreeMap<String, RouteTotals> {
+        &self.totals
+    }
+
+    /// Names the rules by which rewards are counted and observations numbered: as long as it stays the same, so do
+    /// the rewards and ordinals that are written beside the records.
+    pub fn counted_by(&self) -> String {
+        format!("rules {RULES}, {:?}, context of {}", self.config, self.learner.projection().columns())
+    }
+
+    /// The reward of `record` with all of its feedback.
+    pub fn reward(&self, record: &ReplayRecord, feedback: &[Feedback]) -> Reward {
+        reward(&self.config, record, feedback)
+    }
+
+    /// Learns from a new record, without feedback.
+    pub fn observe(&mut self, record: &ReplayRecord) -> Outcome {
+        let mut ordinal = None;
+        let (failed, answer) = attempts(&self.config, record, &[]);
+        for attempt in failed.iter().chain([&answer]) {
+            ordinal = attempt.route.and_then(|route| self.learn(route, record, attempt));
+        }
+        Outcome {
+            reward: better(failed.as_ref(), &answer),
+            route: answer.route.map(str::to_owned),
+            ordinal,
+        }
+    }
+
+    /// Feedback came: what is known about `record` grows from `before` to `after`, and its observation, number
+    /// `ordinal` of its route, is corrected by the difference. Returns the record's new reward.
+    pub fn revise(
+        &mut self,
+        record: &ReplayRecord,
+        ordinal: Option<u64>,
+        before: &[Feedback],
+        after: &[Feedback],
+    ) -> Reward {
+        let (failed, answer) = attempts(&self.config, record, after);
+        let delta = answer.reward.total - attempts(&self.config, record, before).1.reward.total;
+        if let Some(route) = answer.route {
+            if let (Some(context), Some(ordinal)) = (&record.context, ordinal) {
+                self.learner.revise(route, context, ordinal, delta);
+            }
+            self.totals.entry(route.to_owned()).or_default().sum += delta;
+        }
+        better(failed.as_ref(), &answer)
+    }
+
+    fn learn(&mut self, route: &str, record: &ReplayRecord, attempt: &Attempt) -> Option<u64> {
+        let totals = self.totals.entry(route.to_owned()).or_default();
+        totals.count += 1;
+        totals.sum += attempt.reward.total;
+        let context = record.context.as_ref()?;
+        let learned = self.learner.observe(route, context, attempt.reward.total, attempt.tokens);
+        learned.then(|| self.learner.observations(route))
+    }
+}
+
+/// The reward of `record` with all of its feedback.
+pub fn reward(config: &RewardConfig, record: &ReplayRecord, feedback: &[Feedback]) -> Reward {
+    let (failed, answer) = attempts(config, record, feedback);
+    better(failed.as_ref(), &answer)
+}
+
+/// The attempt that failed and was escalated, if there was one, and the attempt that answered.
+fn attempts<'a>(
+    config: &RewardConfig,
+    record: &'a ReplayRecord,
+    feedback: &[Feedback],
+) -> (Option<Attempt<'a>>, Attempt<'a>) {
+    let answered = |route| Attempt {
+        route,
+        reward: rated(config, record, feedback),
+        tokens: record.response.completion_tokens,
+    };
+    let route = record.route.as_deref();
+    let Some(escalated) = &record.escalated_to else { return (None, answered(route)) };
+    // Of the first attempt only is known that it failed in a way worth a retry: an upstream that is not there.
+    let unavailable = ResponseFacts { status: 503, ..ResponseFacts::default() };
+    let failed = Attempt { route, reward: Reward::of(config, &unavailable, 0.0, None), tokens: None };
+    (Some(failed), answered(escalated.route.as_deref()))
+}
+
+/// The answer's reward. Several raters count as their mean; the reward is linear in what a user says, so the mean
+/// of the rewards is the reward of the mean.
+fn rated(config: &RewardConfig, record: &ReplayRecord, feedback: &[Feedback]) -> Reward {
+    let of = |said| Reward::of(config, &record.response, record.cost, said);
+    let Some((first, others)) = feedback.split_first() else { return of(None) };
+    let mut mean = of(Some(first));
+    for said in others {
+        let one = of(Some(said));
+        mean.satisfaction += one.satisfaction;
+        mean.total += one.total;
+    }
+    let n = feedback.len() as f64;
+    mean.satisfaction /= n;
+    mean.total /= n;
+    mean
+}
+
+/// `max(rewards) − Σ costs` (DESIGN.md §7): a failed attempt costs nothing, and the answer's cost is within its
+/// efficiency, so the better total is the record's.
+fn better(failed: Option<&Attempt>, answer: &Attempt) -> Reward {
+    match failed {
+        Some(failed) if failed.reward.total > answer.reward.total => failed.reward,
+        _ => answer.reward,
+    }
+}
+
+#[cfg(test)]
+mod tests;

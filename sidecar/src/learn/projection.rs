@@ -1,0 +1,62 @@
+//! Reads P's raw material: `projection.safetensors` in the encoder's folder.
+
+use std::path::Path;
+
+use dragoman_core::policy::Projection;
+use safetensors::tensor::{Dtype, SafeTensors};
+
+/// Name of the file within the encoder's folder.
+pub const FILE: &str = "projection.safetensors";
+
+/// Reads `mean` `[D]`, `components` `[C × D]` and `scale` `[C]` (all f32) from `folder` and makes P with at most
+/// `k` rows.
+///
+/// # Errors
+///
+/// A sentence with the path: the file is missing, is not what an encoder ships, or `k` leaves no room.
+pub fn load(folder: &Path, k: usize) -> Result<Projection, String> {
+    let path = folder.join(FILE);
+    let bytes = std::fs::read(&path)
+        .map_err(|e| format!("cannot read {}: {e}; point encoder.path at the encoder's folder", path.display()))?;
+    parse(&bytes, k).map_err(|why| format!("{}: {why}", path.display()))
+}
+
+fn parse(bytes: &[u8], k: usize) -> Result<Projection, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| format!("is not a safetensors file: {e}"))?;
+    let (mean, components, scale) = (read(&file, "mean")?, read(&file, "components")?, read(&file, "scale")?);
+    if mean.is_empty() || components.len() != mean.len() * scale.len() {
+        return Err(format!(
+            "has {} component numbers; {} components of {} numbers need {}",
+            components.len(),
+            scale.len(),
+            mean.len(),
+            mean.len() * scale.len()
+        ));
+    }
+    Projection::from_components(k, &mean, &components, &scale).ok_or_else(|| {
+        format!("gives no projection: a number is not finite, or learner.dimensions ({k}) is too small")
+    })
+}
+
+fn read(file: &SafeTensors, name: &str) -> Result<Vec<f32>, String> {
+    let tensor = file.tensor(name).map_err(|e| format!("has no usable tensor \"{name}\": {e}"))?;
+    if tensor.dtype() != Dtype::F32 {
+        return Err(format!("has \"{name}\" as {:?} instead of F32", tensor.dtype()));
+    }
+    let (words, _) = tensor.data().as_chunks::<4>();
+    Ok(words.iter().map(|w| f32::from_le_bytes(*w)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_and_a_broken_one_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(load(dir.path(), 64).unwrap_err().contains("encoder.path"));
+        std::fs::write(dir.path().join(FILE), b"nonsense").unwrap();
+        let why = load(dir.path(), 64).unwrap_err();
+        assert!(why.contains("projection.safetensors: is not a safetensors file"), "{why}");
+    }
+}

@@ -1,0 +1,25 @@
+//! Dragoman's native half: it keeps the replay log, learns from it, and pushes what it learned to Envoy.
+//!
+//! The folders follow a record's way: [`api`] takes it in → [`writer`] puts it into the [`log`] and lets
+//! [`learn`] learn from it → [`publish`] signs a snapshot of what is known and pushes it. [`document`] and
+//! [`key`] are the edges to the files an operator sees; [`server`] puts all of it together.
+//!
+//! Everything that decides or computes stands in `dragoman-core`. This crate owns files, sockets, threads and
+//! clocks; it must not know how a prompt is embedded or how Envoy is configured (only `render` does that).
+//!
+//! Prompt texts never leave the replay log except through `GET /v1/router_replay/{id}`: no metric and no line of
+//! the log may hold one.
+
+pub mod api;
+pub mod clock;
+pub mod document;
+pub mod key;
+pub mod learn;
+pub mod log;
+pub mod metrics;
+pub mod publish;
+pub mod render;
+pub mod server;
+pub mod writer;
+
+pub use server::{Server, StartError};

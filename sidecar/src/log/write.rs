@@ -1,0 +1,242 @@
+//! The log's one writer.
+
+use std::path::Path;
+use std::time::Duration;
+
+use dragoman_core::reward::Feedback;
+use dragoman_core::replay::ReplayRecord;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::events::View;
+use super::{LogError, SCHEMA, TABLES, broken, failed};
+use crate::learn::Outcome;
+
+/// Snapshots kept for a look back and a rollback.
+const SNAPSHOTS_KEPT: i64 = 20;
+
+/// The log, open for writing. Changes happen between [`Log::begin`] and [`Log::commit`].
+#[derive(Debug)]
+pub struct Log {
+    conn: Connection,
+    next_seq: i64,
+}
+
+impl Log {
+    /// Opens the log at `path`, made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened, is no SQLite file, or was made by another version.
+    pub fn open(path: &Path) -> Result<Self, LogError> {
+        let open = failed("be opened");
+        let conn = Connection::open(path).map_err(&open)?;
+        conn.busy_timeout(Duration::from_secs(5)).map_err(&open)?;
+        // FULL: a commit is on the disk before it is acknowledged, also when the machine itself goes down.
+        conn.pragma_update(None, "journal_mode", "WAL").map_err(&open)?;
+        conn.pragma_update(None, "synchronous", "FULL").map_err(&open)?;
+        let version: i64 = conn.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(&open)?;
+        if version != 0 && version != TABLES {
+            let why = format!("its tables have version {version}, this build reads {TABLES}: use matching versions");
+            return Err(LogError { what: "be opened", why });
+        }
+        conn.execute_batch(SCHEMA).map_err(&open)?;
+        conn.pragma_update(None, "user_version", TABLES).map_err(&open)?;
+        let mut log = Self { conn, next_seq: 1 };
+        log.next_seq = log.last_seq()? + 1;
+        Ok(log)
+    }
+
+    /// Starts a transaction.
+    pub fn begin(&mut self) -> Result<(), LogError> {
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(failed("begin a write"))
+    }
+
+    /// Makes the changes since [`Log::begin`] durable.
+    pub fn commit(&mut self) -> Result<(), LogError> {
+        self.conn.execute_batch("COMMIT").map_err(failed("be written"))
+    }
+
+    /// Forgets the changes since [`Log::begin`].
+    pub fn rollback(&mut self) -> Result<(), LogError> {
+        if !self.conn.is_autocommit() {
+            self.conn.execute_batch("ROLLBACK").map_err(failed("take back a failed write"))?;
+        }
+        self.next_seq = self.last_seq()? + 1;
+        Ok(())
+    }
+
+    /// The last event's number; 0 of an empty log.
+    pub fn last_seq(&self) -> Result<i64, LogError> {
+        self.number(
+            "SELECT max(ifnull((SELECT max(seq) FROM replays), 0), ifnull((SELECT max(seq) FROM feedback), 0))",
+        )
+    }
+
+    /// Version of the newest snapshot; 0 if there is none.
+    pub fn last_version(&self) -> Result<u64, LogError> {
+        self.number("SELECT ifnull(max(version), 0) FROM snapshots").map(i64::unsigned_abs)
+    }
+
+    /// Whether a record of this id is there.
+    pub fn has(&self, id: &str) -> Result<bool, LogError> {
+        let mut statement = self.prepare("SELECT 1 FROM replays WHERE id = ?1")?;
+        statement.exists([id]).map_err(failed("be read"))
+    }
+
+    /// Appends a record with what was learned from it.
+    pub fn add_replay(&mut self, record: &ReplayRecord, outcome: &Outcome) -> Result<i64, LogError> {
+        let text = serde_json::to_string(record).map_err(broken("hold a record"))?;
+        let seq = self.take_seq();
+        self.execute(
+            "INSERT INTO replays(seq, id, time_ms, session, decision, model, route, ordinal, reward, record)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            params![
+                seq,
+                record.id,
+                signed(record.time_ms),
+                record.session,
+                record.decision,
+                answering_model(record),
+                outcome.route,
+                outcome.ordinal.map(signed),
+                outcome.reward.total,
+                text
+            ],
+        )?;
+        Ok(seq)
+    }
+
+    /// Writes anew what was learned from event `seq`.
+    pub fn set_outcome(&mut self, seq: i64, outcome: &Outcome) -> Result<(), LogError> {
+        self.execute(
+            "UPDATE replays SET route = ?2, ordinal = ?3, reward = ?4 WHERE seq = ?1",
+            params![seq, outcome.route, outcome.ordinal.map(signed), outcome.reward.total],
+        )
+    }
+
+    /// Writes the reward of event `seq` anew.
+    pub fn set_reward(&mut self, seq: i64, reward: f64) -> Result<(), LogError> {
+        self.execute("UPDATE replays SET reward = ?2 WHERE seq = ?1", params![seq, reward])
+    }
+
+    /// Appends feedback and gives its number. The caller made sure that this rater has not spoken yet.
+    pub fn add_feedback(&mut self, id: &str, rater: &str, said: &Feedback, now: u64) -> Result<i64, LogError> {
+        let text = serde_json::to_string(said).map_err(broken("hold feedback"))?;
+        let seq = self.take_seq();
+        self.execute(
+            "INSERT INTO feedback(seq, replay_id, rater, time_ms, feedback) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![seq, id, rater, signed(now), text],
+        )?;
+        Ok(seq)
+    }
+
+    /// Keeps feedback until its record comes; a rater's first word counts.
+    pub fn add_pending(&mut self, id: &str, rater: &str, said: &Feedback, now: u64) -> Result<(), LogError> {
+        let text = serde_json::to_string(said).map_err(broken("hold feedback"))?;
+        self.execute(
+            "INSERT OR IGNORE INTO pending_feedback(replay_id, rater, time_ms, feedback) VALUES (?1, ?2, ?3, ?4)",
+            params![id, rater, signed(now), text],
+        )
+    }
+
+    /// Takes out the feedback that waited for `id`: rater, time and what was said, in order.
+    pub fn take_pending(&mut self, id: &str) -> Result<Vec<(String, u64, Feedback)>, LogError> {
+        let read = failed("be read");
+        let mut statement = self.prepare(
+            "SELECT rater, time_ms, feedback FROM pending_feedback WHERE replay_id = ?1 ORDER BY seq",
+        )?;
+        let rows = statement.query_map([id], |r| Ok((r.get(0)?, r.get::<_, i64>(1)?, r.get::<_, String>(2)?)));
+        let waiting: Vec<(String, u64, Feedback)> = rows
+            .map_err(&read)?
+            .map(|row| {
+                let (rater, time, text) = row.map_err(&read)?;
+                let said = serde_json::from_str(&text).map_err(broken("be understood: feedback"))?;
+                Ok((rater, time.unsigned_abs(), said))
+            })
+            .collect::<Result<_, LogError>>()?;
+        drop(statement);
+        if !waiting.is_empty() {
+            self.execute("DELETE FROM pending_feedback WHERE replay_id = ?1", [id])?;
+        }
+        Ok(waiting)
+    }
+
+    /// How much feedback waits for its record.
+    pub fn pending(&self) -> Result<u64, LogError> {
+        self.number("SELECT count(*) FROM pending_feedback").map(i64::unsigned_abs)
+    }
+
+    /// Drops feedback that has waited since before `time_ms`; says how much.
+    pub fn drop_pending(&mut self, time_ms: u64) -> Result<usize, LogError> {
+        let dropped =
+            self.conn.execute("DELETE FROM pending_feedback WHERE time_ms < ?1", [signed(time_ms)]);
+        dropped.map_err(failed("be written"))
+    }
+
+    /// Keeps a snapshot and drops the oldest beyond the last 20.
+    pub fn add_snapshot(&mut self, version: u64, now: u64, tag: &str, blob: &[u8]) -> Result<(), LogError> {
+        self.execute(
+            "INSERT INTO snapshots(version, created_ms, tag, blob) VALUES (?1, ?2, ?3, ?4)",
+            params![signed(version), signed(now), tag, blob],
+        )?;
+        self.execute("DELETE FROM snapshots WHERE version <= ?1", [signed(version) - SNAPSHOTS_KEPT])
+    }
+
+    /// Notes a change of state for people who ask later what happened.
+    pub fn audit(&mut self, now: u64, what: &str, detail: &str) -> Result<(), LogError> {
+        self.execute(
+            "INSERT INTO audit(time_ms, what, detail) VALUES (?1, ?2, ?3)",
+            params![signed(now), what, detail],
+        )
+    }
+
+    /// A small fact about the log itself.
+    pub fn fact(&self, name: &str) -> Result<Option<String>, LogError> {
+        let mut statement = self.prepare("SELECT value FROM facts WHERE name = ?1")?;
+        statement.query_row([name], |r| r.get(0)).optional().map_err(failed("be read"))
+    }
+
+    /// Writes a fact.
+    pub fn set_fact(&mut self, name: &str, value: &str) -> Result<(), LogError> {
+        self.execute("INSERT OR REPLACE INTO facts(name, value) VALUES (?1, ?2)", [name, value])
+    }
+
+    /// Folds the write-ahead log into the file.
+    pub fn checkpoint(&self) -> Result<(), LogError> {
+        let done = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        done.map_err(failed("be folded into one file"))
+    }
+
+    /// The log as this writer sees it, its own changes included.
+    pub fn view(&self) -> View<'_> {
+        View::of(&self.conn)
+    }
+
+    fn take_seq(&mut self) -> i64 {
+        self.next_seq += 1;
+        self.next_seq - 1
+    }
+
+    fn prepare(&self, sql: &str) -> Result<rusqlite::CachedStatement<'_>, LogError> {
+        self.conn.prepare_cached(sql).map_err(failed("be read"))
+    }
+
+    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<(), LogError> {
+        let done = self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params));
+        done.map(drop).map_err(failed("be written"))
+    }
+
+    fn number(&self, sql: &str) -> Result<i64, LogError> {
+        self.prepare(sql)?.query_row([], |r| r.get(0)).map_err(failed("be read"))
+    }
+}
+
+/// The model whose answer the client got.
+pub(super) fn answering_model(record: &ReplayRecord) -> &str {
+    record.escalated_to.as_ref().map_or(&record.model, |e| &e.model)
+}
+
+/// SQLite's integers are signed; what does not fit is a time or a count that cannot be.
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,99 @@
+//! From knowledge to Envoy: builds a snapshot of what was learned, signs it, keeps it and pushes it.
+//!
+//! This room owns versions and the push. It must not know what a record is or how learning works. Nothing here
+//! can hold up the loop: knowledge that is overtaken before it is built is skipped.
+
+mod push;
+
+use std::sync::Arc;
+
+use dragoman_core::config::Routing;
+use dragoman_core::learner::Learner;
+use dragoman_core::snapshot::{SCHEMA, SigningKey, Snapshot, SnapshotMeta};
+use log::{error, info};
+use tokio::sync::watch;
+
+use crate::clock::now_ms;
+use crate::metrics::Metrics;
+use crate::writer::{Knowledge, NewSnapshot, Writer};
+
+pub use push::{Pusher, run as push};
+
+/// A snapshot as it is served and pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Its version.
+    pub version: u64,
+    /// The signed blob.
+    pub blob: bytes::Bytes,
+}
+
+/// Makes snapshots of one configuration.
+pub struct Publisher {
+    /// The filter's part of the configuration.
+    pub routing: Routing,
+    /// Signs every snapshot.
+    pub key: SigningKey,
+    /// Version of the last snapshot that was ever made here.
+    pub version: u64,
+    /// Where snapshots are kept.
+    pub writer: Writer,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+// === impl Publisher ===
+
+impl Publisher {
+    /// Makes a snapshot of each knowledge that comes, until there is no more.
+    pub async fn run(
+        mut self,
+        mut knowledge: watch::Receiver<Option<Arc<Knowledge>>>,
+        published: watch::Sender<Option<Published>>,
+    ) {
+        while knowledge.changed().await.is_ok() {
+            let Some(known) = knowledge.borrow_and_update().clone() else { continue };
+            match self.publish(&known).await {
+                Ok(snapshot) => drop(published.send_replace(Some(snapshot))),
+                Err(why) => {
+                    self.metrics.snapshot_failures.inc();
+                    error!("no snapshot was made: {why}; the last one stays");
+                }
+            }
+        }
+    }
+
+    async fn publish(&mut self, known: &Arc<Knowledge>) -> Result<Published, String> {
+        let (version, created_ms, tag) = (self.version + 1, now_ms(), known.tag);
+        let (routing, key, known) = (self.routing.clone(), self.key.clone(), Arc::clone(known));
+        let build = move || {
+            let snapshot = build(&known.learner, routing, version, created_ms)?;
+            snapshot.encode(&key).map_err(|e| e.to_string())
+        };
+        let blob = tokio::task::spawn_blocking(build).await.map_err(|e| e.to_string())??;
+        let blob = bytes::Bytes::from(blob);
+        let kept = self.writer.keep(NewSnapshot { version, created_ms, tag, blob: blob.clone() }).await;
+        kept.map_err(|_| "it could not be kept in the replay log".to_owned())?;
+        self.version = version;
+        self.metrics.snapshots.inc();
+        self.metrics.snapshot_version.set(i64::try_from(version).unwrap_or(i64::MAX));
+        match tag {
+            "stream" => log::debug!("snapshot {version} ({tag}, {} bytes)", blob.len()),
+            _ => info!("snapshot {version} ({tag}, {} bytes)", blob.len()),
+        }
+        Ok(Published { version, blob })
+    }
+}
+
+/// The snapshot of what `learner` knows about the routes of `routing`.
+///
+/// # Errors
+///
+/// A sentence: a route's sums give no finite parameters, or the parts do not fit together.
+pub fn build(learner: &Learner, routing: Routing, version: u64, created_ms: u64) -> Result<Snapshot, String> {
+    let params: Option<Vec<_>> = routing.routes.iter().map(|route| learner.params(&route.name)).collect();
+    let params = params.ok_or("the sums of a route give no finite parameters: raise learner.ridge")?;
+    let observations = routing.routes.iter().map(|route| learner.observations(&route.name)).collect();
+    let meta = SnapshotMeta { schema: SCHEMA, version, created_ms, observations, routing };
+    Snapshot::new(meta, learner.projection().clone(), &params).map_err(|e| e.to_string())
+}

@@ -1,0 +1,106 @@
+//! One cluster a model, and the sidecar's.
+
+use std::net::{IpAddr, SocketAddr};
+
+use dragoman_core::config::{ApiKey, Config, Endpoint, Model, Scheme};
+use serde_json::{Value, json};
+
+use super::{RenderOptions, SIDECAR, address, plugins, typed};
+
+pub(super) fn all(config: &Config, options: &RenderOptions) -> Vec<Value> {
+    let models = config.routing.models.iter().zip(&config.upstreams);
+    let mut clusters: Vec<Value> = models.map(|(m, e)| model(m, e, config, options)).collect();
+    clusters.push(sidecar(config.listen.sidecar));
+    clusters
+}
+
+fn model(model: &Model, endpoint: &Endpoint, config: &Config, options: &RenderOptions) -> Value {
+    let ip = endpoint.host.parse::<IpAddr>().ok();
+    let mut cluster = json!({
+        "name": model.name,
+        "type": if ip.is_some() { "STATIC" } else { "LOGICAL_DNS" },
+        "connect_timeout": "5s",
+        "per_connection_buffer_limit_bytes": 2 * u64::from(config.requests.max_body_bytes),
+        "load_assignment": {"cluster_name": model.name, "endpoints": [{"lb_endpoints": [{"endpoint": {
+            "hostname": endpoint.host,
+            "address": {"socket_address": {"address": endpoint.host, "port_value": endpoint.port}},
+        }}]}]},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol(model, endpoint, config, options),
+        },
+    });
+    if endpoint.scheme == Scheme::Https {
+        cluster["transport_socket"] = tls(&endpoint.host, options);
+    }
+    cluster
+}
+
+fn protocol(model: &Model, endpoint: &Endpoint, config: &Config, options: &RenderOptions) -> Value {
+    let mut filters = Vec::new();
+    if config.escalation.enabled {
+        filters.push(plugins::attempt(&model.name, &model.upstream_model, options));
+    }
+    filters.push(upstream_headers(endpoint.api_key.as_ref()));
+    filters.push(json!({
+        "name": "envoy.filters.http.upstream_codec",
+        "typed_config": typed("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", json!({})),
+    }));
+    let version = match endpoint.scheme {
+        Scheme::Http => json!({"explicit_http_config": {"http_protocol_options": {}}}),
+        Scheme::Https => {
+            json!({"auto_config": {"http_protocol_options": {}, "http2_protocol_options": {}}})
+        }
+    };
+    let mut options = typed("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", version);
+    options["http_filters"] = filters.into();
+    options
+}
+
+/// What a provider sees: none of our headers, and its key.
+fn upstream_headers(key: Option<&ApiKey>) -> Value {
+    let mut mutations = vec![json!({"remove_on_match": {"key_matcher": {"prefix": "x-vsr-"}}})];
+    if let Some(ApiKey { header, prefix, env }) = key {
+        mutations.push(json!({"append": {
+            "header": {"key": header, "value": format!("{prefix}%ENVIRONMENT({env})%")},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        }}));
+    }
+    json!({
+        "name": "envoy.filters.http.header_mutation",
+        "typed_config": typed(
+            "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+            json!({"mutations": {"request_mutations": mutations}}),
+        ),
+    })
+}
+
+fn tls(host: &str, options: &RenderOptions) -> Value {
+    let context = json!({
+        "sni": host,
+        "common_tls_context": {"validation_context": {
+            "trusted_ca": {"filename": options.trusted_ca.display().to_string()},
+            "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": host}}],
+        }},
+    });
+    json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": typed("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", context),
+    })
+}
+
+fn sidecar(listen: SocketAddr) -> Value {
+    // A sidecar that listens on every address is reached on this host.
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    json!({
+        "name": SIDECAR,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": SIDECAR, "endpoints": [{"lb_endpoints": [
+            {"endpoint": {"address": address(SocketAddr::new(ip, listen.port()))}},
+        ]}]},
+    })
+}

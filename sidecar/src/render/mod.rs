@@ -1,0 +1,61 @@
+//! `dragoman render envoy`: a complete Envoy bootstrap from `dragoman.yaml`.
+//!
+//! This room owns the shape of Envoy's configuration (v3 API, Envoy 1.40). It is a pure function of its
+//! arguments; it must not read files or the environment. API keys are named, never written: Envoy reads them from
+//! its own environment.
+
+mod clusters;
+mod listeners;
+mod plugins;
+
+use std::path::PathBuf;
+
+use dragoman_core::config::{Config, PublicKey};
+use serde_json::{Value, json};
+
+/// What rendering needs beside the configuration.
+#[derive(Debug, Clone)]
+pub struct RenderOptions {
+    /// Where Envoy finds `dragoman.wasm`.
+    pub wasm: PathBuf,
+    /// Whose signature the filter accepts snapshots from.
+    pub public_key: PublicKey,
+    /// Certificates that `https` models are checked against.
+    pub trusted_ca: PathBuf,
+}
+
+/// Envoy's cluster of the sidecar.
+const SIDECAR: &str = "dragoman_sidecar";
+
+/// The bootstrap as YAML.
+pub fn envoy(config: &Config, options: &RenderOptions) -> String {
+    let head = "# Written by `dragoman render envoy`: change dragoman.yaml instead and render again.\n";
+    // A JSON value of texts, numbers and mappings always has a YAML form.
+    head.to_owned() + &serde_yaml_ng::to_string(&bootstrap(config, options)).unwrap_or_default()
+}
+
+fn bootstrap(config: &Config, options: &RenderOptions) -> Value {
+    json!({
+        "admin": {"address": address(config.listen.admin)},
+        "bootstrap_extensions": [plugins::recovery(options)],
+        "static_resources": {
+            "listeners": [listeners::gateway(config, options), listeners::push(config, options)],
+            "clusters": clusters::all(config, options),
+        },
+    })
+}
+
+/// A message of this type.
+fn typed(name: &str, mut fields: Value) -> Value {
+    if let Some(map) = fields.as_object_mut() {
+        map.insert("@type".into(), format!("type.googleapis.com/{name}").into());
+    }
+    fields
+}
+
+fn address(address: std::net::SocketAddr) -> Value {
+    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! The filter's places in Envoy's configuration. All share one `vm_id`, so V8 compiles the module once and the
+//! snapshot in shared data is seen by all.
+
+use dragoman_core::config::{Config, FilterConfig, RouteRole};
+use serde_json::{Value, json};
+
+use super::{RenderOptions, SIDECAR, typed};
+
+/// In the gateway's filter chain.
+pub(super) fn route(config: &Config, options: &RenderOptions) -> Value {
+    let default = config.routing.models.get(config.routing.default_model);
+    let role = FilterConfig::Route(RouteRole {
+        sidecar: SIDECAR.into(),
+        default_cluster: default.map(|m| m.name.clone()).unwrap_or_default(),
+        default_model: default.map(|m| m.upstream_model.clone()).unwrap_or_default(),
+        max_body_bytes: config.requests.max_body_bytes as usize,
+        max_tokens: config.encoder.max_tokens as usize,
+        session_headers: config.requests.session_headers.clone(),
+        replay: config.replay,
+        escalation: config.escalation.enabled,
+    });
+    http_filter("route", &role, options)
+}
+
+/// In the push listener's filter chain.
+pub(super) fn push(options: &RenderOptions) -> Value {
+    http_filter("push", &FilterConfig::Push { public_key: options.public_key.clone() }, options)
+}
+
+/// In a model's cluster.
+pub(super) fn attempt(cluster: &str, upstream_model: &str, options: &RenderOptions) -> Value {
+    let (cluster, upstream_model) = (cluster.to_owned(), upstream_model.to_owned());
+    let root = format!("attempt.{cluster}");
+    http_filter(&root, &FilterConfig::Attempt { cluster, upstream_model }, options)
+}
+
+/// The singleton that fetches the snapshot after a restart of Envoy.
+pub(super) fn recovery(options: &RenderOptions) -> Value {
+    let role =
+        FilterConfig::Recover { public_key: options.public_key.clone(), sidecar: SIDECAR.to_owned() };
+    let service = json!({"singleton": true, "config": plugin("recover", &role, options)});
+    json!({
+        "name": "envoy.bootstrap.wasm",
+        "typed_config": typed("envoy.extensions.wasm.v3.WasmService", service),
+    })
+}
+
+fn http_filter(root: &str, role: &FilterConfig, options: &RenderOptions) -> Value {
+    let wasm = json!({"config": plugin(root, role, options)});
+    json!({
+        "name": "envoy.filters.http.wasm",
+        "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", wasm),
+    })
+}
+
+fn plugin(root: &str, role: &FilterConfig, options: &RenderOptions) -> Value {
+    // The roles are plain data: they always have a JSON form.
+    let configuration = serde_json::to_string(role).unwrap_or_default();
+    json!({
+        "name": format!("dragoman.{root}"),
+        "root_id": root,
+        // A trap costs the requests of one back-off, not the filter: the next request gets a new VM.
+        "failure_policy": "FAIL_RELOAD",
+        "reload_config": {"backoff": {"base_interval": "0.1s", "max_interval": "5s"}},
+        // Without it a Pause in the headers never sees the body (FACTS.md).
+        "allow_on_headers_stop_iteration": true,
+        "configuration": typed("google.protobuf.StringValue", json!({"value": configuration})),
+        "vm_config": {
+            "vm_id": "dragoman",
+            "runtime": "envoy.wasm.runtime.v8",
+            "code": {"local": {"filename": options.wasm.display().to_string()}},
+        },
+    })
+}

@@ -1,0 +1,155 @@
+//! The loop: one thread that owns the log's connection and the learner, so that the order in the log *is* the
+//! order of learning.
+//!
+//! Commands come over a bounded queue. What waits is written in one transaction (group commit) and acknowledged
+//! after it. This room must not know HTTP, Envoy or how a snapshot is made.
+
+mod apply;
+mod rebuild;
+mod run;
+mod verify;
+
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dragoman_core::learner::Learner;
+use dragoman_core::replay::ReplayRecord;
+use dragoman_core::reward::{Feedback, Reward};
+use tokio::sync::oneshot;
+
+use crate::metrics::Metrics;
+
+pub use run::{Setup, start};
+
+/// Commands that may wait; one more is refused, so that a slow disk shows at the door and not in memory.
+const QUEUE: usize = 256;
+
+/// Feedback that may wait for its record.
+const MAX_PENDING: u64 = 10_000;
+
+/// How long feedback waits for its record, milliseconds.
+const PENDING_MS: u64 = 3_600_000;
+
+/// What was learned, on its way to a snapshot.
+#[derive(Debug, Clone)]
+pub struct Knowledge {
+    /// A copy of the learner.
+    pub learner: Learner,
+    /// Why it is published: `start`, `stream` or `batch`.
+    pub tag: &'static str,
+}
+
+/// What became of a batch of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ingested {
+    /// New records, now on the disk.
+    pub accepted: usize,
+    /// Records that were there already.
+    pub duplicates: usize,
+}
+
+/// What became of feedback.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rating {
+    /// It counts; the record's new reward.
+    Counted(Reward),
+    /// This rater has spoken before; the record's reward as it was.
+    SaidBefore(Reward),
+    /// The record is not here yet; the feedback waits for it.
+    Waiting,
+    /// Too much feedback waits for records.
+    TooManyWaiting,
+}
+
+/// Feedback on one record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Said {
+    /// The record's id.
+    pub replay_id: String,
+    /// Who says it.
+    pub rater: String,
+    /// What is said, checked.
+    pub feedback: Feedback,
+    /// When, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+}
+
+/// A built snapshot.
+#[derive(Debug, Clone)]
+pub struct NewSnapshot {
+    /// Its version.
+    pub version: u64,
+    /// When it was built, milliseconds since the Unix epoch.
+    pub created_ms: u64,
+    /// See [`Knowledge::tag`].
+    pub tag: &'static str,
+    /// The signed blob.
+    pub blob: Bytes,
+}
+
+/// What the loop is asked to do.
+enum Command {
+    Ingest(Vec<ReplayRecord>, oneshot::Sender<Ingested>),
+    Rate(Said, oneshot::Sender<Rating>),
+    Keep(NewSnapshot, oneshot::Sender<()>),
+    /// A rebuild beside the loop has ended.
+    Verified(Result<verify::Verdict, String>),
+    Stop,
+}
+
+/// Why a command was not done. It may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The queue is full.
+    Busy,
+    /// The log could not be written (why, is in the sidecar's own log), or the sidecar is stopping.
+    Failed,
+}
+
+/// Sends commands to the loop.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    sender: SyncSender<Command>,
+    metrics: Metrics,
+}
+
+// === impl Writer ===
+
+impl Writer {
+    /// Writes new records and learns from them. When this returns `Ok`, they are on the disk.
+    pub async fn ingest(&self, records: Vec<ReplayRecord>) -> Result<Ingested, Refused> {
+        self.ask(|reply| Command::Ingest(records, reply)).await
+    }
+
+    /// Counts feedback, or keeps it until its record comes.
+    pub async fn rate(&self, said: Said) -> Result<Rating, Refused> {
+        self.ask(|reply| Command::Rate(said, reply)).await
+    }
+
+    /// Keeps a snapshot.
+    pub async fn keep(&self, snapshot: NewSnapshot) -> Result<(), Refused> {
+        self.ask(|reply| Command::Keep(snapshot, reply)).await
+    }
+
+    /// Ends the loop after everything that waits is done.
+    pub async fn stop(&self) {
+        let mut command = Command::Stop;
+        while let Err(TrySendError::Full(back)) = self.sender.try_send(command) {
+            command = back;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.metrics.queue_depth.inc();
+        if let Err(e) = self.sender.try_send(command(reply)) {
+            self.metrics.queue_depth.dec();
+            self.metrics.refused.inc();
+            return Err(if matches!(e, TrySendError::Full(_)) { Refused::Busy } else { Refused::Failed });
+        }
+        // The loop drops the reply when the write failed.
+        answer.await.map_err(|_| Refused::Failed)
+    }
+}

@@ -1,0 +1,286 @@
+//! The loop itself: start, groups of commands, deadlines, end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use log::{error, info, warn};
+use tokio::sync::watch;
+
+use super::apply::Books;
+use super::rebuild::{relearn, relearn_and_rewrite};
+use super::verify::{Job, Verdict};
+use super::{Command, Knowledge, PENDING_MS, QUEUE, Writer};
+use crate::clock::now_ms;
+use crate::learn::State;
+use crate::log::{Log, LogError};
+use crate::metrics::Metrics;
+
+/// Commands in one transaction.
+const GROUP: usize = 64;
+
+/// How often feedback that waited too long is dropped.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// The fact that says by which rules the log's rows were counted.
+const COUNTED_BY: &str = "counted_by";
+
+/// What the loop starts from.
+pub struct Setup {
+    /// The log, open.
+    pub log: Log,
+    /// The log's path.
+    pub path: PathBuf,
+    /// A state that knows nothing, by the current configuration.
+    pub blank: State,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Where new knowledge goes.
+    pub knowledge: watch::Sender<Option<Arc<Knowledge>>>,
+    /// At most one streamed publish in this time.
+    pub publish_every: Duration,
+    /// Time between rebuilds.
+    pub batch_every: Duration,
+}
+
+/// Sends answers once the group they belong to is on the disk.
+type Answer = Box<dyn FnOnce()>;
+
+struct Loop {
+    books: Books,
+    blank: State,
+    path: PathBuf,
+    own: SyncSender<Command>,
+    knowledge: watch::Sender<Option<Arc<Knowledge>>>,
+    publish_every: Duration,
+    batch_every: Duration,
+    next_publish: Instant,
+    next_batch: Instant,
+    next_sweep: Instant,
+    /// The last event of the rebuild that is under way.
+    verifying: Option<i64>,
+}
+
+/// Starts the loop on a thread of its own. It is ready once it publishes its first knowledge; the thread ends
+/// with an error only when the log cannot be read.
+pub fn start(setup: Setup) -> std::io::Result<(Writer, JoinHandle<Result<(), LogError>>)> {
+    let (sender, receiver) = sync_channel(QUEUE);
+    let writer = Writer { sender: sender.clone(), metrics: setup.metrics.clone() };
+    let thread = std::thread::Builder::new().name("dragoman-loop".into()).spawn(move || {
+        let ended = Loop::open(setup, sender).and_then(|mut running| running.run(&receiver));
+        if let Err(e) = &ended {
+            error!("the learning loop has ended: {e}");
+        }
+        ended
+    })?;
+    Ok((writer, thread))
+}
+
+// === impl Loop ===
+
+impl Loop {
+    fn open(setup: Setup, own: SyncSender<Command>) -> Result<Self, LogError> {
+        let Setup { log, path, blank, metrics, knowledge, publish_every, batch_every } = setup;
+        let started = Instant::now();
+        let mut books = Books { log, state: blank.clone(), metrics, changed: false };
+        books.recall()?;
+        books.log.begin()?;
+        books.log.audit(now_ms(), "start", &format!("version {}", env!("CARGO_PKG_VERSION")))?;
+        books.log.commit()?;
+        let events = books.log.last_seq()?;
+        info!("learned {events} events from {} again in {:.1?}", path.display(), started.elapsed());
+        let now = Instant::now();
+        let mut running = Self {
+            books,
+            blank,
+            path,
+            own,
+            knowledge,
+            publish_every,
+            batch_every,
+            next_publish: now,
+            next_batch: now + batch_every,
+            next_sweep: now + SWEEP,
+            verifying: None,
+        };
+        running.publish("start");
+        Ok(running)
+    }
+
+    fn run(&mut self, receiver: &Receiver<Command>) -> Result<(), LogError> {
+        let mut running = true;
+        while running {
+            match receiver.recv_timeout(self.until_next()) {
+                Ok(first) => running = self.group(first, receiver)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => running = false,
+            }
+            self.on_time();
+        }
+        self.books.log.begin()?;
+        self.books.log.audit(now_ms(), "stop", "everything that waited is written")?;
+        self.books.log.commit()?;
+        self.books.log.checkpoint()
+    }
+
+    /// Does `first` and what waits behind it in one transaction. False when the loop is to end.
+    fn group(&mut self, first: Command, receiver: &Receiver<Command>) -> Result<bool, LogError> {
+        let commands = std::iter::once(first).chain(receiver.try_iter()).take(GROUP);
+        let (mut answers, mut running, mut verdict) = (Vec::new(), true, None);
+        let written = (|| {
+            self.books.log.begin()?;
+            for command in commands {
+                match command {
+                    Command::Stop => {
+                        running = false;
+                        break;
+                    }
+                    Command::Verified(found) => verdict = Some(found),
+                    asked => answers.push(self.apply(asked)?),
+                }
+            }
+            self.books.log.commit()
+        })();
+        match written {
+            Ok(()) => answers.into_iter().for_each(|answer| answer()),
+            // The answers are dropped unsent: their callers hear that nothing was kept.
+            Err(e) => self.take_back(&e)?,
+        }
+        if let Some(found) = verdict {
+            self.settle(found)?;
+        }
+        self.books.show();
+        Ok(running)
+    }
+
+    fn apply(&mut self, command: Command) -> Result<Answer, LogError> {
+        // Whoever asked may have left; the deed stands.
+        fn later<T: 'static>(reply: tokio::sync::oneshot::Sender<T>, value: T) -> Answer {
+            Box::new(move || drop(reply.send(value)))
+        }
+        self.books.metrics.queue_depth.dec();
+        match command {
+            Command::Ingest(records, reply) => Ok(later(reply, self.books.ingest(&records)?)),
+            Command::Rate(said, reply) => Ok(later(reply, self.books.rate(&said)?)),
+            Command::Keep(snapshot, reply) => {
+                self.books.keep(&snapshot)?;
+                Ok(later(reply, ()))
+            }
+            Command::Verified(_) | Command::Stop => Ok(Box::new(|| ())),
+        }
+    }
+
+    /// The learner may hold what the log does not: it is built again from what is written.
+    fn take_back(&mut self, why: &LogError) -> Result<(), LogError> {
+        error!("{why}; nothing of this group was kept, its senders are told to send again");
+        self.books.metrics.write_failures.inc();
+        self.books.log.rollback()?;
+        self.books.state = self.blank.clone();
+        self.books.recall()
+    }
+
+    fn until_next(&self) -> Duration {
+        let publish = self.books.changed.then_some(self.next_publish);
+        let next = [Some(self.next_batch), Some(self.next_sweep), publish].into_iter().flatten().min();
+        next.map_or(SWEEP, |at| at.saturating_duration_since(Instant::now()))
+    }
+
+    fn on_time(&mut self) {
+        let now = Instant::now();
+        if self.books.changed && now >= self.next_publish {
+            self.publish("stream");
+        }
+        if now >= self.next_batch {
+            self.next_batch = now + self.batch_every;
+            self.verify();
+        }
+        if now >= self.next_sweep {
+            self.next_sweep = now + SWEEP;
+            match self.books.log.drop_pending(now_ms().saturating_sub(PENDING_MS)) {
+                Ok(0) => {}
+                Ok(n) => warn!("dropped {n} feedback whose records never came"),
+                Err(e) => warn!("{e}"),
+            }
+        }
+    }
+
+    fn publish(&mut self, tag: &'static str) {
+        self.books.changed = false;
+        self.next_publish = Instant::now() + self.publish_every;
+        self.books.show();
+        let learner = self.books.state.learner().clone();
+        // Nobody listens only while the sidecar stops.
+        drop(self.knowledge.send(Some(Arc::new(Knowledge { learner, tag }))));
+    }
+
+    /// Starts a rebuild on a thread of its own, so that records are taken in meanwhile.
+    fn verify(&mut self) {
+        let Ok(through) = self.books.log.last_seq() else { return };
+        if self.verifying.is_some() {
+            return warn!("the last rebuild from the log is still running; learner.batch_seconds is short for it");
+        }
+        let job = Job {
+            path: self.path.clone(),
+            blank: self.blank.clone(),
+            streamed: self.books.state.clone(),
+            through,
+        };
+        let own = self.own.clone();
+        let work = move || drop(own.send(Command::Verified(job.run().map_err(|e| e.to_string()))));
+        match std::thread::Builder::new().name("dragoman-batch".into()).spawn(work) {
+            Ok(_) => self.verifying = Some(through),
+            Err(e) => error!("cannot start a rebuild from the log: {e}"),
+        }
+    }
+
+    /// A rebuild has ended: publish it; if it differs, take it over and tell.
+    fn settle(&mut self, found: Result<Verdict, String>) -> Result<(), LogError> {
+        let Some(through) = self.verifying.take() else { return Ok(()) };
+        match found {
+            Ok(Verdict::Same) => info!("rebuilt from the log up to event {through}: the same, bit for bit"),
+            Err(why) => {
+                error!("the rebuild from the log failed: {why}");
+                return Ok(());
+            }
+            Ok(Verdict::Differs(mut rebuilt)) => {
+                let what = format!("the streamed learner differs from the log's at event {through}; took the log's");
+                error!("{what}; please report this");
+                self.books.metrics.rebuild_mismatches.inc();
+                relearn(self.books.log.view(), &mut rebuilt, through, i64::MAX)?;
+                self.books.state = *rebuilt;
+                self.books.log.begin()?;
+                self.books.log.audit(now_ms(), "rebuild_mismatch", &what)?;
+                self.books.log.commit()?;
+            }
+        }
+        self.publish("batch");
+        Ok(())
+    }
+}
+
+// === impl Books ===
+
+impl Books {
+    /// Learns the whole log into a state that knows nothing.
+    fn recall(&mut self) -> Result<(), LogError> {
+        let rules = self.state.counted_by();
+        if self.log.fact(COUNTED_BY)?.as_deref() == Some(&rules) {
+            return relearn(self.log.view(), &mut self.state, 0, i64::MAX);
+        }
+        // The first start, or the reward or the encoder was changed since.
+        relearn_and_rewrite(&mut self.log, &mut self.state)?;
+        self.log.begin()?;
+        self.log.audit(now_ms(), "counted_by", &rules)?;
+        self.log.set_fact(COUNTED_BY, &rules)?;
+        self.log.commit()
+    }
+
+    /// Brings the metrics up to date.
+    fn show(&self) {
+        for (route, totals) in self.state.totals() {
+            self.metrics.route(route, self.state.learner().observations(route), totals);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! From a request body to what Envoy is told: parse → embed → signals → context → decision → rewrite.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use dragoman_core::config::Routing;
+use dragoman_core::context::Context;
+use dragoman_core::decision::{Decision, decide};
+use dragoman_core::replay::{CandidateRecord, ReplayRecord, SCHEMA};
+use dragoman_core::request::{Api, PromptRequest, RequestFacts, parse, rewrite_model};
+use dragoman_core::response::ResponseFacts;
+use dragoman_core::signals::Signals;
+
+use crate::params::Loaded;
+use crate::worker::{Worker, now_ms};
+
+/// The one arm there is until snapshots are tested against each other.
+const ARM: &str = "live";
+
+/// What was decided of one request.
+pub(crate) struct Verdict {
+    /// The record, complete but for the response.
+    pub(crate) record: ReplayRecord,
+    /// The snapshot that decided, for prices and names.
+    pub(crate) loaded: Option<Rc<Loaded>>,
+    /// Cluster the request goes to; `None` leaves it to Envoy's default route.
+    pub(crate) cluster: Option<String>,
+    /// Cluster a retry goes to.
+    pub(crate) fallback: Option<String>,
+    /// Category of the decision.
+    pub(crate) category: Option<String>,
+    /// The body with its new model, if that changed.
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+impl Verdict {
+    /// The default route, without a decision; the request stays as it is.
+    pub(crate) fn default_route(worker: &Worker, api: Api, reason: &str) -> Self {
+        worker.stats.count_default(reason);
+        let time_ms = now_ms();
+        let record = ReplayRecord {
+            schema: SCHEMA,
+            id: worker.new_id(time_ms),
+            time_ms,
+            session: None,
+            snapshot_version: 0,
+            arm: ARM.to_owned(),
+            api,
+            context: None,
+            decision: None,
+            candidates: Vec::new(),
+            route: None,
+            model: worker.config.default_cluster.clone(),
+            propensity: 1.0,
+            explored: false,
+            default_reason: Some(reason.to_owned()),
+            signals: Signals::default(),
+            request: RequestFacts::default(),
+            response: ResponseFacts::default(),
+            escalated_to: None,
+            cost: 0.0,
+            stages: Default::default(),
+            prompt: None,
+        };
+        Self { record, loaded: None, cluster: None, fallback: None, category: None, body: None }
+    }
+
+    /// Decides the request of this body.
+    pub(crate) fn of(worker: &Worker, api: Api, body: &[u8], session: Option<String>) -> Self {
+        let start = Instant::now();
+        let request = match parse(api, body) {
+            Ok(request) => request,
+            Err(error) => {
+                worker.warn(&error.to_string());
+                return Self::default_route(worker, api, error.reason());
+            }
+        };
+        let mut watch = Watch { last: start };
+        let parse_us = watch.lap();
+        let mut verdict = match worker.params.current() {
+            Some(loaded) => Self::decide(worker, &request, loaded, &mut watch),
+            None => Self::default_route(worker, api, "no_snapshot"),
+        };
+        verdict.rewrite(worker, &request, body);
+        let record = &mut verdict.record;
+        record.session = session.or_else(|| request.session.clone());
+        record.request = request.facts;
+        record.stages.parse_us = parse_us;
+        record.stages.total_us = micros(start);
+        worker.stats.parse_us.record(parse_us);
+        worker.stats.total_us.record(record.stages.total_us);
+        verdict
+    }
+
+    fn decide(worker: &Worker, request: &PromptRequest, loaded: Rc<Loaded>, watch: &mut Watch) -> Self {
+        let embedding = worker.encoder.embed(&request.prompt).inspect_err(|error| {
+            worker.stats.embed_failed.add(1);
+            worker.warn(&format!("deciding without an embedding: {error}"));
+        });
+        let embed_us = watch.lap();
+        let snapshot = &loaded.snapshot;
+        let signals = loaded.rules.extract(&request.prompt, &request.facts);
+        let signals_us = watch.lap();
+        let dimensions = snapshot.embedding_size();
+        let context = Context::new(embedding.as_deref().ok(), dimensions, &signals, &request.facts);
+        let outcome = decide(snapshot, &context, &signals, request.api, &request.facts, worker.draw());
+        let decide_us = watch.lap();
+
+        let mut verdict = match outcome {
+            Ok(decision) => Self::decided(worker, request.api, &loaded, &decision),
+            Err(none) => Self::default_route(worker, request.api, none.reason()),
+        };
+        let record = &mut verdict.record;
+        record.snapshot_version = snapshot.meta.version;
+        record.context = Some(context);
+        record.signals = signals;
+        record.stages.embed_us = embed_us;
+        record.stages.signals_us = signals_us;
+        record.stages.decide_us = decide_us;
+        if snapshot.meta.routing.privacy.store_prompts {
+            record.prompt = Some(request.prompt.clone());
+        }
+        worker.stats.embed_us.record(embed_us);
+        worker.stats.signals_us.record(signals_us);
+        worker.stats.decide_us.record(decide_us);
+        verdict.loaded = Some(loaded);
+        verdict
+    }
+
+    fn decided(worker: &Worker, api: Api, loaded: &Loaded, decision: &Decision) -> Self {
+        let routing = &loaded.snapshot.meta.routing;
+        let mut verdict = Self::default_route(worker, api, "");
+        let record = &mut verdict.record;
+        record.default_reason = None;
+        record.explored = decision.explored;
+        record.candidates = candidates(routing, decision);
+        let taken = decision.chosen.and_then(|i| record.candidates.get(i));
+        record.route = taken.map(|c| c.route.clone());
+        record.propensity = taken.map_or(1.0 - routing.policy.epsilon, |c| c.propensity);
+        let chosen = decision.chosen.and_then(|i| decision.candidates.get(i));
+        let route = chosen.and_then(|c| routing.routes.get(c.route));
+        let model = routing.models.get(route.map_or(routing.default_model, |r| r.model));
+        if let Some(model) = model {
+            record.model.clone_from(&model.name);
+            verdict.cluster = Some(model.name.clone());
+        }
+        if let Some(rule) = routing.decisions.get(decision.rule) {
+            record.decision = Some(rule.name.clone());
+            verdict.category = Some(rule.category.clone());
+        }
+        if worker.config.escalation {
+            let fallback = decision.fallback.and_then(|i| routing.models.get(i));
+            verdict.fallback = fallback.map(|m| m.name.clone());
+        }
+        count(worker, decision);
+        verdict
+    }
+
+    /// Puts the chosen model's own name into the body.
+    fn rewrite(&mut self, worker: &Worker, request: &PromptRequest, body: &[u8]) {
+        let models = self.loaded.as_ref().map(|l| l.snapshot.meta.routing.models.as_slice());
+        let chosen = models.unwrap_or_default().iter().find(|m| m.name == self.record.model);
+        let name = chosen.map_or(&worker.config.default_model, |m| &m.upstream_model);
+        if request.model.as_ref() != Some(name) {
+            self.body = Some(rewrite_model(body, request, name));
+        }
+    }
+}
+
+fn candidates(routing: &Routing, decision: &Decision) -> Vec<CandidateRecord> {
+    let record = |c: &dragoman_core::decision::Candidate| {
+        Some(CandidateRecord {
+            route: routing.routes.get(c.route)?.name.clone(),
+            reward: c.reward,
+            bonus: c.bonus,
+            cost: c.cost,
+            utility: c.utility,
+            propensity: c.propensity,
+        })
+    };
+    decision.candidates.iter().filter_map(record).collect()
+}
+
+fn count(worker: &Worker, decision: &Decision) {
+    worker.stats.decisions.add(1);
+    if decision.explored {
+        worker.stats.explored.add(1);
+    }
+    if decision.chosen.is_none() {
+        worker.stats.default_not_worth.add(1);
+    }
+}
+
+/// Times one stage after the other.
+struct Watch {
+    last: Instant,
+}
+
+impl Watch {
+    /// Microseconds since the last lap.
+    fn lap(&mut self) -> u64 {
+        let lap = micros(self.last);
+        self.last = Instant::now();
+        lap
+    }
+}
+
+fn micros(since: Instant) -> u64 {
+    since.elapsed().as_micros() as u64
+}

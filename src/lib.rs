@@ -1,0 +1,33 @@
+//! Dragoman's Envoy filter: a thin shell of host calls around [`dragoman_core`].
+//!
+//! This room owns the conversation with Envoy: headers, bodies, shared data, metrics, calls to the sidecar. It
+//! must not decide anything; it gathers what the core needs, asks it, and does what it says. Nothing here may
+//! panic: a trap takes every stream of the worker down.
+//!
+//! One `.wasm` plays four roles, by its plugin configuration ([`dragoman_core::config::FilterConfig`]):
+//! `route` decides requests, `push` takes snapshots from the sidecar, `recover` fetches the snapshot after a
+//! restart of Envoy, `attempt` renames the model of an escalated request.
+
+mod attempt;
+mod decide;
+mod headers;
+mod outbox;
+mod params;
+mod push;
+mod recover;
+mod response;
+mod root;
+mod stats;
+mod stream;
+mod worker;
+
+use proxy_wasm::types::LogLevel;
+
+/// The encoder shipped with the filter: graph and tokenizer.
+const ENCODER_ONNX: &[u8] = include_bytes!("../models/dragoman-small/model.onnx");
+const ENCODER_TOKENIZER: &[u8] = include_bytes!("../models/dragoman-small/tokenizer.json");
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(LogLevel::Info);
+    proxy_wasm::set_root_context(|_| Box::new(root::Root::default()));
+}}

@@ -1,0 +1,127 @@
+//! What the streams of one worker share: encoder, snapshot, outbox, metrics, randomness.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dragoman_core::config::RouteRole;
+use dragoman_core::replay::{ReplayRecord, replay_id};
+use dragoman_encoder::Encoder;
+use proxy_wasm::hostcalls::dispatch_http_call;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use crate::outbox::Outbox;
+use crate::params::Params;
+use crate::stats::Stats;
+
+/// How long the sidecar may take to acknowledge a batch.
+const REPLAY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Shared by the streams of one worker; Envoy runs them one at a time.
+pub(crate) struct Worker {
+    pub(crate) config: RouteRole,
+    pub(crate) encoder: Encoder,
+    pub(crate) params: Params,
+    pub(crate) stats: Stats,
+    outbox: RefCell<Outbox>,
+    random: RefCell<SmallRng>,
+    warnings: Cell<u64>,
+}
+
+impl Worker {
+    pub(crate) fn new(config: RouteRole) -> Result<Self, String> {
+        let encoder = Encoder::load(crate::ENCODER_ONNX, crate::ENCODER_TOKENIZER, config.max_tokens)
+            .map_err(|e| e.to_string())?;
+        Ok(Self {
+            encoder,
+            params: Params::default(),
+            stats: Stats::define(),
+            outbox: RefCell::new(Outbox::new(config.replay)),
+            random: RefCell::new(SmallRng::from_os_rng()),
+            warnings: Cell::new(0),
+            config,
+        })
+    }
+
+    pub(crate) fn flush_period(&self) -> Duration {
+        Duration::from_millis(self.config.replay.flush_ms.into())
+    }
+
+    /// A new replay id for a request of this time.
+    pub(crate) fn new_id(&self, time_ms: u64) -> String {
+        replay_id(time_ms, self.random.borrow_mut().random())
+    }
+
+    /// A uniform random number in 0..1.
+    pub(crate) fn draw(&self) -> f64 {
+        self.random.borrow_mut().random()
+    }
+
+    /// Says why a request was not decided. Counts are in the metrics; the log gets the 1st, 2nd, 4th, 8th … of
+    /// them, so that bad clients cannot flood it.
+    pub(crate) fn warn(&self, why: &str) {
+        let count = self.warnings.get().saturating_add(1);
+        self.warnings.set(count);
+        if count.is_power_of_two() {
+            log::warn!("request to the default route: {why} ({count} such warnings on this worker)");
+        }
+    }
+
+    /// Queues a record for the sidecar.
+    pub(crate) fn record(&self, record: &ReplayRecord) {
+        let queued = serde_json::to_vec(record).is_ok_and(|line| self.outbox.borrow_mut().push(line));
+        if !queued {
+            self.stats.replays_dropped.add(1);
+        }
+    }
+
+    /// Sends what waits and keeps the gauges fresh.
+    pub(crate) fn on_tick(&self) {
+        self.params.current();
+        if let Some((version, created_ms)) = self.params.in_use() {
+            self.stats.snapshot_version.record(version);
+            self.stats.snapshot_age.record(now_ms().saturating_sub(created_ms) / 1000);
+        }
+        self.flush();
+    }
+
+    fn flush(&self) {
+        let Some((count, body)) = self.outbox.borrow().batch() else { return };
+        let headers = vec![
+            (":method", "POST"),
+            (":path", "/v1/replays"),
+            (":authority", "dragoman"),
+            ("content-type", "application/x-ndjson"),
+        ];
+        match dispatch_http_call(&self.config.sidecar, headers, Some(&body), vec![], REPLAY_TIMEOUT) {
+            Ok(token) => self.outbox.borrow_mut().sent(token, count),
+            Err(_) => self.stats.replay_calls_failed.add(1),
+        }
+    }
+
+    /// The sidecar's answer to a batch; `None` if there was none.
+    pub(crate) fn on_reply(&self, token: u32, status: Option<u16>) {
+        let settled = match status {
+            Some(200..=299) => Some(self.stats.replays_sent),
+            // Too busy: the same batch may be taken later.
+            Some(429) => None,
+            // Refused for good: sending it again would only block the others.
+            Some(400..=499) => Some(self.stats.replays_refused),
+            _ => None,
+        };
+        let gone = self.outbox.borrow_mut().reply(token, settled.is_some());
+        match settled {
+            Some(metric) => metric.add(gone),
+            None => self.stats.replay_calls_failed.add(1),
+        }
+        // A backlog after the sidecar's return leaves at once, not one batch per tick.
+        if settled.is_some() && self.outbox.borrow().len() > 0 {
+            self.flush();
+        }
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}

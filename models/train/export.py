@@ -1,0 +1,130 @@
+"""The trained student -> one ONNX file that tract runs (see ../README.md for the contract)."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from student import Student
+
+OPSET = 17
+
+
+class Int8Table(nn.Module):
+    """A token table of int8 rows, each with one float32 scale."""
+
+    def __init__(self, weight: torch.Tensor):
+        super().__init__()
+        scale = weight.abs().amax(1, keepdim=True).clamp_min(1e-8) / 127
+        self.register_buffer("rows", torch.round(weight / scale).to(torch.int8))
+        self.register_buffer("scale", scale)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return F.embedding(ids, self.rows).float() * F.embedding(ids, self.scale)
+
+
+class Exported(nn.Module):
+    """`input_ids` int64 [1, S] -> `embedding` float32 [1, output], every token counted."""
+
+    def __init__(self, student: Student, tokenizer):
+        super().__init__()
+        eager = Student(student.shape, tokenizer, attention="eager")
+        eager.load_state_dict(student.state_dict())
+        self.encoder, self.projection = eager.encoder, eager.projection
+        self.encoder.embeddings.tok_embeddings = Int8Table(student.encoder.embeddings.tok_embeddings.weight.detach())
+        self.eval()
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        mask = torch.ones_like(input_ids)
+        hidden = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        x = self.projection(hidden.mean(dim=1))
+        return x / torch.sqrt((x * x).sum(dim=-1, keepdim=True) + 1e-12)
+
+
+def name_weights(graph: onnx.GraphProto) -> None:
+    """One initializer per weight, named after its module.
+
+    The exporter leaves transposed matrices nameless and lets equal weights share one initializer
+    through Identity nodes.
+    """
+    stored = {t.name: t for t in graph.initializer}
+    for node in [n for n in graph.node if n.op_type == "Identity" and n.input[0] in stored]:
+        copy = graph.initializer.add()
+        copy.CopyFrom(stored[node.input[0]])
+        copy.name = node.output[0]
+        graph.node.remove(node)
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            if name in stored and re.fullmatch(r"onnx::MatMul_\d+", name):
+                module = node.name.strip("/").removesuffix("/MatMul").replace("/", ".")
+                stored[name].name = node.input[i] = f"{module}.weight_t"
+
+
+def properties(config, shape) -> dict[str, str]:
+    """What a runtime with kernels of its own needs to know beside the weights."""
+    known = {
+        "architecture": "modernbert",
+        **vars(shape),
+        "norm_eps": config.norm_eps,
+        "global_rope_theta": config.global_rope_theta,
+        "local_rope_theta": config.local_rope_theta,
+    }
+    return {key: str(value) for key, value in known.items()}
+
+
+def save_onnx(model: Exported, shape, path: Path) -> None:
+    ids = torch.arange(1000, 1048).unsqueeze(0)
+    torch.onnx.export(
+        model, (ids,), str(path), dynamo=False, opset_version=OPSET, do_constant_folding=True,
+        input_names=["input_ids"], output_names=["embedding"], dynamic_axes={"input_ids": {1: "S"}},
+    )
+    proto = onnx.load(str(path))
+    del proto.graph.value_info[:]
+    name_weights(proto.graph)
+    proto.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.helper.set_model_props(proto, properties(model.encoder.config, shape))
+    onnx.checker.check_model(proto)
+    onnx.save(proto, str(path))
+
+
+class Session:
+    """The exported file in onnxruntime; texts in, vectors out."""
+
+    def __init__(self, path: Path, tokenizer, cap: int):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.tokenizer, self.cap = tokenizer, cap
+
+    def ids(self, text: str) -> list[int]:
+        return self.tokenizer(text, truncation=True, max_length=self.cap)["input_ids"]
+
+    def run(self, ids: list[int]) -> np.ndarray:
+        return self.session.run(None, {"input_ids": np.array([ids], np.int64)})[0][0]
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        return np.stack([self.run(self.ids(t)) for t in texts])
+
+
+def check(model: Exported, session: Session, vocabulary: int) -> float:
+    """The largest difference between torch and onnxruntime over several lengths, 512 among them."""
+    worst, rng = 0.0, np.random.default_rng(0)
+    for length in (2, 3, 16, 33, 64, 65, 128, 256, 512):
+        ids = rng.integers(1000, vocabulary, length).tolist()
+        with torch.no_grad():
+            torch_vector = model(torch.tensor([ids]))[0].numpy()
+        worst = max(worst, float(np.abs(session.run(ids) - torch_vector).max()))
+    return worst
+
+
+def save_tokenizer(tokenizer, path: Path) -> None:
+    """The teacher's tokenizer without padding and truncation: the caller sets the cap."""
+    made = json.loads(tokenizer.backend_tokenizer.to_str())
+    made["padding"] = made["truncation"] = None
+    path.write_text(json.dumps(made, ensure_ascii=False), encoding="utf-8")

@@ -17,13 +17,16 @@ pub(crate) const SELECTED_CATEGORY: &str = "x-vsr-selected-category";
 /// Envoy's count of attempts.
 pub(crate) const ATTEMPTS: &str = "x-envoy-attempt-count";
 
+/// Caps Envoy's retries of one request.
+pub(crate) const MAX_RETRIES: &str = "x-envoy-max-retries";
+
 const OWN_PREFIX: &str = "x-vsr-";
 
 /// Removes every header a client could steer with. Envoy's early header mutation did it already; a listener
 /// configured by hand may have forgotten it.
 pub(crate) fn strip_request(stream: &dyn HttpContext) {
     for (name, _) in stream.get_http_request_headers_bytes() {
-        if name.starts_with(OWN_PREFIX) || name == ATTEMPTS {
+        if name.starts_with(OWN_PREFIX) || name == ATTEMPTS || name == MAX_RETRIES {
             stream.set_http_request_header_bytes(&name, None);
         }
     }

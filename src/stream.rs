@@ -72,6 +72,10 @@ impl Stream {
         let verdict = Verdict::of(&self.worker, api, &body, self.session());
         self.set_header(headers::CLUSTER, verdict.cluster.as_deref());
         self.set_header(headers::FALLBACK, verdict.fallback.as_deref());
+        if verdict.fallback.is_none() {
+            // Nowhere else to go: trying the same model again would only be paid twice.
+            self.set_header(headers::MAX_RETRIES, Some("0"));
+        }
         // A compressed answer could not be observed.
         self.set_header("accept-encoding", None);
         if let Some(body) = &verdict.body {

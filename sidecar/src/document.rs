@@ -67,7 +67,9 @@ impl<'de> Visitor<'de> for Node {
     }
 
     fn visit_f64<E: Error>(self, v: f64) -> Result<Value, E> {
-        Number::from_f64(v).map(Value::Number).ok_or_else(|| E::custom(format!("a number must be finite, not {v}")))
+        Number::from_f64(v)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom(format!("a number must be finite, not {v}")))
     }
 
     fn visit_str<E: Error>(self, v: &str) -> Result<Value, E> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dragoman_core::snapshot::{SigningKey, VerifyingKey};
+use dragoman_core::snapshot::SigningKey;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 
@@ -20,7 +20,8 @@ pub const FILE: &str = "signing.key";
 ///
 /// A sentence with the path: it cannot be read or written, or holds something else than a key.
 pub fn load_or_create(data_dir: &Path) -> Result<SigningKey, String> {
-    create_private_dir(data_dir).map_err(|e| format!("cannot make the data directory {}: {e}", data_dir.display()))?;
+    create_private_dir(data_dir)
+        .map_err(|e| format!("cannot make the data directory {}: {e}", data_dir.display()))?;
     let path = data_dir.join(FILE);
     if !path.exists() {
         create(&path).map_err(|e| format!("cannot write the signing key {}: {e}", path.display()))?;
@@ -38,16 +39,11 @@ pub fn load_or_create(data_dir: &Path) -> Result<SigningKey, String> {
     Ok(SigningKey::from_bytes(&seed))
 }
 
-/// The public half in base64, as Envoy's configuration carries it.
-pub fn public_base64(key: &VerifyingKey) -> String {
-    STANDARD.encode(key.as_bytes())
-}
-
 /// Writes a new key so that it is never seen half-written, and never over one that another process (`serve` and
 /// `render` may run at once) made meanwhile.
 fn create(path: &Path) -> std::io::Result<()> {
     let mut seed = [0; 32];
-    OsRng.try_fill_bytes(&mut seed).map_err(std::io::Error::other)?;
+    OsRng.try_fill_bytes(&mut seed).map_err(|e| std::io::Error::other(e.to_string()))?;
     let temporary = PathBuf::from(format!("{}.{}", path.display(), std::process::id()));
     let mut file = private_file().open(&temporary)?;
     file.write_all(format!("{}\n", STANDARD.encode(seed)).as_bytes())?;

@@ -22,4 +22,7 @@ pub mod render;
 pub mod server;
 pub mod writer;
 
+#[cfg(test)]
+mod sample;
+
 pub use server::{Server, StartError};

@@ -57,7 +57,11 @@ impl Metrics {
         let r = Registry::new_custom(Some("dragoman".into()), None)?;
         Ok(Self {
             ingested: counter(&r, "replays_ingested_total", "Replay records written to the log")?,
-            duplicates: counter(&r, "replays_duplicate_total", "Replay records that were in the log already")?,
+            duplicates: counter(
+                &r,
+                "replays_duplicate_total",
+                "Replay records that were in the log already",
+            )?,
             rejected: counter(&r, "replays_rejected_total", "Replay records that were refused")?,
             feedback: counter(&r, "feedback_total", "Feedback that changed a reward")?,
             not_learned: counter(
@@ -65,8 +69,16 @@ impl Metrics {
                 "replays_not_learned_total",
                 "Records with a route whose context does not fit this encoder",
             )?,
-            refused: counter(&r, "requests_refused_total", "Writes refused at a full queue or a stopped loop")?,
-            write_failures: counter(&r, "log_write_failures_total", "Transactions that failed and were taken back")?,
+            refused: counter(
+                &r,
+                "requests_refused_total",
+                "Writes refused at a full queue or a stopped loop",
+            )?,
+            write_failures: counter(
+                &r,
+                "log_write_failures_total",
+                "Transactions that failed and were taken back",
+            )?,
             rebuild_mismatches: counter(
                 &r,
                 "rebuild_mismatches_total",
@@ -75,9 +87,17 @@ impl Metrics {
             queue_depth: gauge(&r, "queue_depth", "Writes that wait for the loop")?,
             snapshot_version: gauge(&r, "snapshot_version", "Version of the newest snapshot")?,
             snapshots: counter(&r, "snapshots_built_total", "Snapshots built and kept")?,
-            snapshot_failures: counter(&r, "snapshot_failures_total", "Snapshots that could not be built or kept")?,
+            snapshot_failures: counter(
+                &r,
+                "snapshot_failures_total",
+                "Snapshots that could not be built or kept",
+            )?,
             pushes: counter(&r, "pushes_total", "Snapshots that Envoy accepted")?,
-            push_failures: counter(&r, "push_failures_total", "Pushes that Envoy refused or that did not reach it")?,
+            push_failures: counter(
+                &r,
+                "push_failures_total",
+                "Pushes that Envoy refused or that did not reach it",
+            )?,
             last_push: {
                 let g = Gauge::new("last_push_timestamp_seconds", "When Envoy last accepted a snapshot")?;
                 r.register(Box::new(g.clone()))?;

@@ -122,3 +122,49 @@ proptest::proptest! {
         let _ = Config::from_value(&document);
     }
 }
+
+/// The names of the keys that the reader knows at `path` (dots between sections), from its own error message.
+fn known_keys(path: &str) -> Vec<String> {
+    let mut document = document();
+    let mut place = &mut document;
+    for part in path.split('.').filter(|p| !p.is_empty()) {
+        place = match part {
+            "[]" => {
+                *place = json!([{}]);
+                &mut place[0]
+            }
+            key => &mut place[key],
+        };
+    }
+    if place.is_null() {
+        *place = json!({});
+    }
+    place["zzz"] = json!(1);
+    let errors = errors(&document);
+    let line = errors.iter().find_map(|e| e.split_once("zzz: is not known here; known are "));
+    let mut keys: Vec<String> = line.expect(path).1.split(", ").map(str::to_owned).collect();
+    keys.sort();
+    keys
+}
+
+#[test]
+fn the_json_schema_has_exactly_the_keys_the_reader_knows() {
+    let schema: Value = serde_json::from_str(include_str!("../../../docs/dragoman.schema.json")).unwrap();
+    let at = |pointer: &str| {
+        let mut keys: Vec<String> =
+            schema.pointer(pointer).and_then(Value::as_object).expect(pointer).keys().cloned().collect();
+        keys.sort();
+        keys
+    };
+    let sections = ["listen", "signals", "policy", "reward", "learner", "escalation", "encoder", "requests", "replay", "privacy"];
+    for section in sections {
+        assert_eq!(known_keys(section), at(&format!("/properties/{section}/properties")), "{section}");
+    }
+    let model = "/properties/models/additionalProperties/properties";
+    assert_eq!(known_keys(""), at("/properties"));
+    assert_eq!(known_keys("models.small"), at(model));
+    assert_eq!(known_keys("models.small.price"), at(&format!("{model}/price/properties")));
+    assert_eq!(known_keys("models.large.api_key"), at(&format!("{model}/api_key/properties")));
+    assert_eq!(known_keys("decisions.[]"), at("/properties/decisions/items/properties"));
+    assert_eq!(known_keys("signals.keywords.[]"), at("/properties/signals/properties/keywords/items/properties"));
+}

@@ -89,11 +89,7 @@ impl State {
         for attempt in failed.iter().chain([&answer]) {
             ordinal = attempt.route.and_then(|route| self.learn(route, record, attempt));
         }
-        Outcome {
-            reward: better(failed.as_ref(), &answer),
-            route: answer.route.map(str::to_owned),
-            ordinal,
-        }
+        Outcome { reward: better(failed.as_ref(), &answer), route: answer.route.map(str::to_owned), ordinal }
     }
 
     /// Feedback came: what is known about `record` grows from `before` to `after`, and its observation, number
@@ -178,4 +174,4 @@ fn better(failed: Option<&Attempt>, answer: &Attempt) -> Reward {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,8 +16,9 @@ pub const FILE: &str = "projection.safetensors";
 /// A sentence with the path: the file is missing, is not what an encoder ships, or `k` leaves no room.
 pub fn load(folder: &Path, k: usize) -> Result<Projection, String> {
     let path = folder.join(FILE);
-    let bytes = std::fs::read(&path)
-        .map_err(|e| format!("cannot read {}: {e}; point encoder.path at the encoder's folder", path.display()))?;
+    let bytes = std::fs::read(&path).map_err(|e| {
+        format!("cannot read {}: {e}; point encoder.path at the encoder's folder", path.display())
+    })?;
     parse(&bytes, k).map_err(|why| format!("{}: {why}", path.display()))
 }
 

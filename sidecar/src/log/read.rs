@@ -137,7 +137,12 @@ impl Reader {
         let sql = "SELECT version, created_ms, tag, length(blob) FROM snapshots ORDER BY version DESC";
         self.with(|conn| {
             rows(conn, sql, [], |r| {
-                Ok(SnapshotRow { version: r.get(0)?, created_ms: r.get(1)?, tag: r.get(2)?, bytes: r.get(3)? })
+                Ok(SnapshotRow {
+                    version: r.get(0)?,
+                    created_ms: r.get(1)?,
+                    tag: r.get(2)?,
+                    bytes: r.get(3)?,
+                })
             })
         })
     }

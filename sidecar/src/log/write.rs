@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dragoman_core::reward::Feedback;
 use dragoman_core::replay::ReplayRecord;
+use dragoman_core::reward::Feedback;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::events::View;
@@ -36,7 +36,9 @@ impl Log {
         conn.pragma_update(None, "synchronous", "FULL").map_err(&open)?;
         let version: i64 = conn.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(&open)?;
         if version != 0 && version != TABLES {
-            let why = format!("its tables have version {version}, this build reads {TABLES}: use matching versions");
+            let why = format!(
+                "its tables have version {version}, this build reads {TABLES}: use matching versions"
+            );
             return Err(LogError { what: "be opened", why });
         }
         conn.execute_batch(SCHEMA).map_err(&open)?;
@@ -120,7 +122,13 @@ impl Log {
     }
 
     /// Appends feedback and gives its number. The caller made sure that this rater has not spoken yet.
-    pub fn add_feedback(&mut self, id: &str, rater: &str, said: &Feedback, now: u64) -> Result<i64, LogError> {
+    pub fn add_feedback(
+        &mut self,
+        id: &str,
+        rater: &str,
+        said: &Feedback,
+        now: u64,
+    ) -> Result<i64, LogError> {
         let text = serde_json::to_string(said).map_err(broken("hold feedback"))?;
         let seq = self.take_seq();
         self.execute(
@@ -145,7 +153,8 @@ impl Log {
         let mut statement = self.prepare(
             "SELECT rater, time_ms, feedback FROM pending_feedback WHERE replay_id = ?1 ORDER BY seq",
         )?;
-        let rows = statement.query_map([id], |r| Ok((r.get(0)?, r.get::<_, i64>(1)?, r.get::<_, String>(2)?)));
+        let rows =
+            statement.query_map([id], |r| Ok((r.get(0)?, r.get::<_, i64>(1)?, r.get::<_, String>(2)?)));
         let waiting: Vec<(String, u64, Feedback)> = rows
             .map_err(&read)?
             .map(|row| {
@@ -168,8 +177,7 @@ impl Log {
 
     /// Drops feedback that has waited since before `time_ms`; says how much.
     pub fn drop_pending(&mut self, time_ms: u64) -> Result<usize, LogError> {
-        let dropped =
-            self.conn.execute("DELETE FROM pending_feedback WHERE time_ms < ?1", [signed(time_ms)]);
+        let dropped = self.conn.execute("DELETE FROM pending_feedback WHERE time_ms < ?1", [signed(time_ms)]);
         dropped.map_err(failed("be written"))
     }
 

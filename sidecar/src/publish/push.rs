@@ -28,8 +28,23 @@ pub struct Pusher {
     client: Client<HttpConnector, Full<Bytes>>,
     to: SocketAddr,
     metrics: Metrics,
-    /// How the last try ended; only a change is worth a line in the log.
-    last: Option<Result<(), String>>,
+    /// How the last try failed, if it did; only a change is worth a line in the log.
+    last: Option<Option<StatusCode>>,
+}
+
+/// A push that failed.
+struct Failure {
+    /// Envoy's answer; 503 if there was none.
+    status: StatusCode,
+    why: String,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    fn away(why: String) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, why }
+    }
 }
 
 // === impl Pusher ===
@@ -43,8 +58,8 @@ impl Pusher {
 
     async fn push(&mut self, snapshot: &Published) -> bool {
         let sent = tokio::time::timeout(TIMEOUT, self.send(snapshot)).await;
-        let result = sent.unwrap_or_else(|_| Err(format!("it did not answer within {TIMEOUT:?}")));
-        let taken = result.is_ok();
+        let result =
+            sent.unwrap_or_else(|_| Err(Failure::away(format!("it did not answer within {TIMEOUT:?}"))));
         match &result {
             Ok(()) => {
                 self.metrics.pushes.inc();
@@ -52,32 +67,36 @@ impl Pusher {
             }
             Err(_) => self.metrics.push_failures.inc(),
         }
-        if self.last.as_ref() != Some(&result) {
+        let outcome = result.as_ref().err().map(|failure| failure.status);
+        if self.last.replace(outcome) != Some(outcome) {
             let (to, version) = (self.to, snapshot.version);
             match &result {
                 Ok(()) => info!("Envoy at {to} takes snapshots; it has {version}"),
-                Err(why) => warn!("Envoy at {to} did not take snapshot {version}: {why}; trying again"),
+                Err(Failure { why, .. }) => {
+                    warn!("Envoy at {to} did not take snapshot {version}: {why}; trying again");
+                }
             }
-            self.last = Some(result);
         }
-        taken
+        result.is_ok()
     }
 
-    async fn send(&self, snapshot: &Published) -> Result<(), String> {
+    async fn send(&self, snapshot: &Published) -> Result<(), Failure> {
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("http://{}/v1/snapshot", self.to))
             .header(header::CONTENT_TYPE, "application/octet-stream")
             .body(Full::new(snapshot.blob.clone()))
-            .map_err(|e| e.to_string())?;
-        let response = self.client.request(request).await.map_err(|e| cause(&e))?;
+            .map_err(|e| Failure::away(e.to_string()))?;
+        let sent = self.client.request(request).await;
+        let response = sent.map_err(|e| Failure::away(cause(&e)))?;
         let status = response.status();
         if status == StatusCode::OK {
             return Ok(());
         }
         let body = Limited::new(response.into_body(), MAX_REASON).collect().await;
-        let reason = body.map(|b| String::from_utf8_lossy(&b.to_bytes()).trim().to_owned()).unwrap_or_default();
-        Err(format!("it answered {status} {reason}"))
+        let reason =
+            body.map(|b| String::from_utf8_lossy(&b.to_bytes()).trim().to_owned()).unwrap_or_default();
+        Err(Failure { status, why: format!("it answered {status} {reason}") })
     }
 }
 

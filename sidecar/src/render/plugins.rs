@@ -36,8 +36,7 @@ pub(super) fn attempt(cluster: &str, upstream_model: &str, options: &RenderOptio
 
 /// The singleton that fetches the snapshot after a restart of Envoy.
 pub(super) fn recovery(options: &RenderOptions) -> Value {
-    let role =
-        FilterConfig::Recover { public_key: options.public_key.clone(), sidecar: SIDECAR.to_owned() };
+    let role = FilterConfig::Recover { public_key: options.public_key.clone(), sidecar: SIDECAR.to_owned() };
     let service = json!({"singleton": true, "config": plugin("recover", &role, options)});
     json!({
         "name": "envoy.bootstrap.wasm",

@@ -153,3 +153,6 @@ impl Writer {
         answer.await.map_err(|_| Refused::Failed)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use super::verify::{Job, Verdict};
 use super::{Command, Knowledge, PENDING_MS, QUEUE, Writer};
 use crate::clock::now_ms;
 use crate::learn::State;
-use crate::log::{Log, LogError};
+use crate::log::{DirLock, Log, LogError};
 use crate::metrics::Metrics;
 
 /// Commands in one transaction.
@@ -29,6 +29,8 @@ const COUNTED_BY: &str = "counted_by";
 
 /// What the loop starts from.
 pub struct Setup {
+    /// Held until the loop has ended.
+    pub lock: DirLock,
     /// The log, open.
     pub log: Log,
     /// The log's path.
@@ -49,6 +51,7 @@ pub struct Setup {
 type Answer = Box<dyn FnOnce()>;
 
 struct Loop {
+    _lock: DirLock,
     books: Books,
     blank: State,
     path: PathBuf,
@@ -82,7 +85,7 @@ pub fn start(setup: Setup) -> std::io::Result<(Writer, JoinHandle<Result<(), Log
 
 impl Loop {
     fn open(setup: Setup, own: SyncSender<Command>) -> Result<Self, LogError> {
-        let Setup { log, path, blank, metrics, knowledge, publish_every, batch_every } = setup;
+        let Setup { lock, log, path, blank, metrics, knowledge, publish_every, batch_every } = setup;
         let started = Instant::now();
         let mut books = Books { log, state: blank.clone(), metrics, changed: false };
         books.recall()?;
@@ -93,6 +96,7 @@ impl Loop {
         info!("learned {events} events from {} again in {:.1?}", path.display(), started.elapsed());
         let now = Instant::now();
         let mut running = Self {
+            _lock: lock,
             books,
             blank,
             path,
@@ -219,7 +223,9 @@ impl Loop {
     fn verify(&mut self) {
         let Ok(through) = self.books.log.last_seq() else { return };
         if self.verifying.is_some() {
-            return warn!("the last rebuild from the log is still running; learner.batch_seconds is short for it");
+            return warn!(
+                "the last rebuild from the log is still running; learner.batch_seconds is short for it"
+            );
         }
         let job = Job {
             path: self.path.clone(),
@@ -245,7 +251,8 @@ impl Loop {
                 return Ok(());
             }
             Ok(Verdict::Differs(mut rebuilt)) => {
-                let what = format!("the streamed learner differs from the log's at event {through}; took the log's");
+                let what =
+                    format!("the streamed learner differs from the log's at event {through}; took the log's");
                 error!("{what}; please report this");
                 self.books.metrics.rebuild_mismatches.inc();
                 relearn(self.books.log.view(), &mut rebuilt, through, i64::MAX)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::rebuild::relearn;
 use crate::learn::State;
-use crate::log::{LogError, open_reader, View};
+use crate::log::{LogError, View, open_reader};
 
 /// What a rebuild found.
 pub(super) enum Verdict {

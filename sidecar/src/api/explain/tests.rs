@@ -1,0 +1,61 @@
+use super::*;
+
+fn policy(kind: PolicyKind) -> PolicyParams {
+    PolicyParams { kind, alpha: 0.3, epsilon: 0.05, cost_weight: 10.0 }
+}
+
+fn record(utilities: &[(&str, f32)], route: Option<&str>) -> ReplayRecord {
+    let candidate = |(route, utility): &(&str, f32)| CandidateRecord {
+        route: (*route).into(),
+        reward: utility - 0.1,
+        bonus: 0.2,
+        cost: 0.01,
+        utility: *utility,
+        propensity: 0.025,
+    };
+    ReplayRecord {
+        candidates: utilities.iter().map(candidate).collect(),
+        route: route.map(str::to_owned),
+        model: "m".into(),
+        ..crate::sample::record(200, 0.5)
+    }
+}
+
+fn told(record: &ReplayRecord) -> String {
+    sentences(record, &policy(PolicyKind::Linucb)).join(" ")
+}
+
+#[test]
+fn the_best_is_named_with_its_sum_and_the_next() {
+    let told = told(&record(&[("d/a", 0.5), ("d/b", 0.3)], Some("d/a")));
+    assert_eq!(
+        told,
+        "The decision `d` held and gave 2 candidates. `d/a` had the highest utility, 0.500 = 0.400 predicted reward \
+         + 0.200 exploration bonus − 0.100 for a predicted cost of $0.010000; the next was `d/b` with 0.300. \
+         The parameters were those of snapshot 3."
+    );
+}
+
+#[test]
+fn chance_is_called_chance() {
+    let explored = ReplayRecord { explored: true, ..record(&[("d/a", 0.5), ("d/b", 0.3)], Some("d/b")) };
+    let told = told(&explored);
+    assert!(told.contains("Chance took `d/b`") && told.contains("2.5 %") && told.contains("`d/a` had 0.500"));
+}
+
+#[test]
+fn the_default_route_has_its_reason() {
+    let no_json =
+        ReplayRecord { default_reason: Some("not_json".into()), decision: None, ..record(&[], None) };
+    assert!(told(&no_json).contains("default model `m`, because its body was not JSON"));
+    assert!(told(&record(&[("d/a", -0.5)], None)).contains("no candidate had a utility above 0"));
+    let own = record(&[("d/a", -0.5), ("d/b", -0.3)], Some("d/a"));
+    assert!(told(&own).contains("No candidate had a utility above 0, so the default model's `d/a`"));
+}
+
+#[test]
+fn a_static_policy_says_so() {
+    let record = record(&[("d/a", 0.1), ("d/b", 0.9)], Some("d/a"));
+    let told = sentences(&record, &policy(PolicyKind::Static)).join(" ");
+    assert!(told.contains("`d/a` is the first candidate, and the policy is static"), "{told}");
+}

@@ -1,0 +1,165 @@
+//! The sidecar's HTTP API: one table of routes, described for clients by `openapi.json`.
+//!
+//! This room reads requests and writes answers. It must not know SQL, the learner or Envoy.
+
+mod error;
+mod explain;
+mod ingest;
+mod page;
+mod rate;
+mod replays;
+mod snapshots;
+mod status;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, get, post};
+use dragoman_core::config::{Model, PolicyParams, RewardConfig};
+use tokio::sync::watch;
+
+use crate::log::Reader;
+use crate::metrics::Metrics;
+use crate::publish::Published;
+use crate::writer::Writer;
+
+pub use error::ApiError;
+
+/// The API's description for clients and their tools.
+pub const OPENAPI: &str = include_str!("../../openapi.json");
+
+/// Largest batch of records, bytes.
+const MAX_BATCH: usize = 32 << 20;
+/// Largest feedback, bytes.
+const MAX_FEEDBACK: usize = 16 << 10;
+
+/// What the handlers share.
+pub struct Shared {
+    /// Sends records and feedback to the loop.
+    pub writer: Writer,
+    /// Reads the log.
+    pub reader: Reader,
+    /// Counters.
+    pub metrics: Metrics,
+    /// The newest snapshot.
+    pub published: watch::Receiver<Option<Published>>,
+    /// Whether the learner is rebuilt and the loop runs.
+    pub ready: AtomicBool,
+    /// Every model with its price.
+    pub models: Vec<Model>,
+    /// The policy, for explanations.
+    pub policy: PolicyParams,
+    /// The reward's weights.
+    pub reward: RewardConfig,
+    /// Whether prompts may be kept.
+    pub store_prompts: bool,
+    /// The log's file.
+    pub log_path: PathBuf,
+}
+
+/// [`Shared`], as handlers get it.
+pub type App = Arc<Shared>;
+
+/// Every route: method, path and handler. `openapi.json` describes the same.
+fn table() -> Vec<(&'static str, &'static str, MethodRouter<App>)> {
+    vec![
+        ("post", "/v1/replays", post(ingest::ingest).layer(DefaultBodyLimit::max(MAX_BATCH))),
+        ("get", "/v1/router_replay", get(replays::list)),
+        ("get", "/v1/router_replay/{id}", get(replays::one)),
+        (
+            "post",
+            "/v1/router_replay/{id}/feedback",
+            post(rate::rate).layer(DefaultBodyLimit::max(MAX_FEEDBACK)),
+        ),
+        ("get", "/v1/snapshot", get(snapshots::latest)),
+        ("get", "/v1/snapshots", get(snapshots::list)),
+        ("get", "/v1/models", get(status::models)),
+        ("get", "/metrics", get(status::metrics)),
+        ("get", "/healthz", get(status::healthz)),
+        ("get", "/readyz", get(status::readyz)),
+        ("get", "/openapi.json", get(openapi)),
+        ("get", "/", get(page::page)),
+    ]
+}
+
+/// The whole API.
+pub fn router(app: App) -> Router {
+    table()
+        .into_iter()
+        .fold(Router::new(), |router, (_, path, handler)| router.route(path, handler))
+        .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "there is nothing here; see /openapi.json"))
+        .method_not_allowed_fallback(async || {
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this path has another method; see /openapi.json")
+        })
+        .with_state(app)
+}
+
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
+}
+
+impl Shared {
+    /// Runs work that waits for the disk where waiting is allowed.
+    async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Reader) -> Result<T, crate::log::LogError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let app = Arc::clone(self);
+        let result = tokio::task::spawn_blocking(move || work(&app.reader)).await;
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(e)) => Err(ApiError::internal(&e)),
+            Err(e) => Err(ApiError::internal(&e)),
+        }
+    }
+
+    /// Whether the learner is rebuilt and the loop runs.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn the_description_has_every_route_and_no_other() {
+        let document: Value = serde_json::from_str(OPENAPI).unwrap();
+        let mut described: Vec<(String, String)> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |m| (m.clone(), path.clone())))
+            .filter(|(method, _)| method != "parameters")
+            .collect();
+        let mut served: Vec<(String, String)> =
+            table().iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+        described.sort();
+        served.sort();
+        assert_eq!(described, served);
+    }
+
+    #[test]
+    fn every_reference_of_the_description_leads_somewhere() {
+        fn walk(value: &Value, root: &Value) {
+            if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
+                let pointer = reference.strip_prefix('#').unwrap();
+                assert!(root.pointer(pointer).is_some(), "{reference}");
+            }
+            match value {
+                Value::Object(map) => map.values().for_each(|v| walk(v, root)),
+                Value::Array(items) => items.iter().for_each(|v| walk(v, root)),
+                _ => {}
+            }
+        }
+        let document: Value = serde_json::from_str(OPENAPI).unwrap();
+        walk(&document, &document);
+    }
+}

@@ -1,0 +1,64 @@
+use std::path::Path;
+
+use dragoman_core::snapshot::SigningKey;
+
+use super::*;
+
+const PLACEHOLDER: &str = "THE-PUBLIC-KEY-THAT-dragoman-render-envoy-WRITES";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../envoy")
+}
+
+fn config(yaml: &str) -> Config {
+    Config::from_value(&serde_yaml_ng::from_str(yaml).unwrap()).unwrap()
+}
+
+fn rendered(config: &Config) -> String {
+    let key = PublicKey(SigningKey::from_bytes(&[1; 32]).verifying_key());
+    let text: String = key.clone().into();
+    let options = RenderOptions {
+        wasm: "dragoman.wasm".into(),
+        public_key: key,
+        trusted_ca: "/etc/ssl/certs/ca-certificates.crt".into(),
+    };
+    // Nobody's key: a copied file must not start with one whose private half is known.
+    envoy(config, &options).replace(&text, PLACEHOLDER)
+}
+
+/// `UPDATE=1 cargo test -p dragoman-sidecar render` writes the file anew.
+#[test]
+fn the_ready_configuration_is_what_render_writes() {
+    let yaml = rendered(&config(&std::fs::read_to_string(folder().join("dragoman.yaml")).unwrap()));
+    let file = folder().join("embedded.yaml");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&file, &yaml).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(file).unwrap_or_default(), yaml, "see the comment above this test");
+}
+
+#[test]
+fn keys_are_named_and_never_written() {
+    let yaml = rendered(&config(&std::fs::read_to_string(folder().join("dragoman.yaml")).unwrap()));
+    assert!(yaml.contains("Bearer %ENVIRONMENT(OPENAI_API_KEY)%"));
+    assert!(yaml.contains("%ENVIRONMENT(ANTHROPIC_API_KEY)%"));
+}
+
+#[test]
+fn without_escalation_nothing_is_retried_and_no_attempt_is_read() {
+    let model = "models: {a: {endpoint: 'http://127.0.0.1:1', price: {input: 1, output: 1}}}\ndefault_model: a\n";
+    let with = rendered(&config(model));
+    let without = rendered(&config(&format!("{model}escalation: {{enabled: false}}\n")));
+    for part in ["retry_policy", "attempt.a", "x-vsr-fallback"] {
+        assert!(with.contains(part) && !without.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn a_sidecar_on_every_address_is_reached_on_this_host() {
+    let yaml = rendered(&config(
+        "models: {a: {endpoint: 'http://127.0.0.1:1', price: {input: 1, output: 1}}}\ndefault_model: a\n\
+         listen: {sidecar: '0.0.0.0:8088'}\n",
+    ));
+    assert!(!yaml.contains("0.0.0.0"));
+}

@@ -1,0 +1,207 @@
+//! Puts the sidecar together and takes it apart: files, loop, publisher, API.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use dragoman_core::config::Config;
+use dragoman_core::snapshot::{SigningKey, Snapshot, VerifyingKey};
+use log::{error, info, warn};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle as Task;
+
+use crate::api::{self, Shared};
+use crate::learn::{State, projection};
+use crate::log::{DirLock, Log, LogError, Reader};
+use crate::metrics::Metrics;
+use crate::publish::{self, Published, Publisher, Pusher};
+use crate::writer::{self, Knowledge, Setup, Writer};
+use crate::{key, log as replay_log};
+
+/// Longest wait for requests under way when stopping.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A running sidecar. Dropping it stops nothing in order; call [`Server::shutdown`].
+pub struct Server {
+    /// Where the API listens; the real port where the configuration says 0.
+    pub addr: SocketAddr,
+    /// The public half of the key that snapshots are signed with.
+    pub public_key: VerifyingKey,
+    writer: Writer,
+    thread: JoinHandle<Result<(), LogError>>,
+    tasks: Vec<Task<()>>,
+    http: Task<()>,
+    stop_http: oneshot::Sender<()>,
+    knowledge: watch::Receiver<Option<Arc<Knowledge>>>,
+}
+
+/// Why the sidecar did not start: a sentence for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartError(String);
+
+/// The files a sidecar starts from, all open.
+struct Opened {
+    lock: DirLock,
+    key: SigningKey,
+    log: Log,
+    log_path: PathBuf,
+    blank: State,
+    metrics: Metrics,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Opens the files, binds the address and starts. The learner is rebuilt from the log meanwhile: see
+    /// [`Server::ready`] and `/readyz`. Relative paths of the configuration start from the working directory.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be used or the address is taken.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let Opened { lock, key, log, log_path, blank, metrics } = Opened::open(&config)?;
+        let listener = TcpListener::bind(config.listen.sidecar).await.map_err(|e| {
+            StartError(format!("cannot listen on {} (listen.sidecar): {e}", config.listen.sidecar))
+        })?;
+        let addr = listener.local_addr().map_err(|e| StartError(e.to_string()))?;
+        let public_key = key.verifying_key();
+        let version = log.last_version()?;
+        let reader = Reader::new(&log_path);
+        let (published, newest) = watch::channel(last_published(&reader, &public_key)?);
+        let (known, knowledge) = watch::channel(None);
+        let (writer, thread) = writer::start(Setup {
+            lock,
+            log,
+            path: log_path.clone(),
+            blank,
+            metrics: metrics.clone(),
+            knowledge: known,
+            publish_every: Duration::from_millis(config.learner.publish_ms),
+            batch_every: Duration::from_secs(config.learner.batch_seconds),
+        })
+        .map_err(|e| StartError(format!("cannot start the learning loop: {e}")))?;
+        let app = Arc::new(Shared {
+            writer: writer.clone(),
+            reader,
+            metrics: metrics.clone(),
+            published: newest.clone(),
+            ready: AtomicBool::new(false),
+            models: config.routing.models.clone(),
+            policy: config.routing.policy,
+            reward: config.reward,
+            store_prompts: config.routing.privacy.store_prompts,
+            log_path,
+        });
+        let publisher = Publisher {
+            routing: config.routing,
+            key,
+            version,
+            writer: writer.clone(),
+            metrics: metrics.clone(),
+        };
+        let pusher = Pusher::new(config.listen.push, metrics);
+        let tasks = vec![
+            tokio::spawn(publisher.run(knowledge.clone(), published)),
+            tokio::spawn(publish::push(pusher, newest)),
+            tokio::spawn(watch_readiness(Arc::clone(&app), knowledge.clone())),
+        ];
+        let (stop_http, stopped) = oneshot::channel();
+        let http = tokio::spawn(serve(listener, app, stopped));
+        Ok(Self { addr, public_key, writer, thread, tasks, http, stop_http, knowledge })
+    }
+
+    /// Waits until the learner is rebuilt. False if that failed.
+    pub async fn ready(&self) -> bool {
+        self.knowledge.clone().wait_for(Option::is_some).await.is_ok()
+    }
+
+    /// Waits until the loop has ended by itself, which it does only when the log cannot be read.
+    pub async fn failed(&self) {
+        let mut knowledge = self.knowledge.clone();
+        while knowledge.changed().await.is_ok() {}
+    }
+
+    /// Stops in order: no new requests, everything that waits written, the log folded into one file.
+    ///
+    /// # Errors
+    ///
+    /// The log could not be written or folded; what was acknowledged is safe.
+    pub async fn shutdown(self) -> Result<(), StartError> {
+        // Nobody listens only when the API has ended already.
+        let _ = self.stop_http.send(());
+        let mut http = self.http;
+        if tokio::time::timeout(GRACE, &mut http).await.is_err() {
+            warn!("requests were still under way after {GRACE:?}; they are cut off");
+            http.abort();
+        }
+        self.writer.stop().await;
+        let thread = self.thread;
+        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+        self.tasks.iter().for_each(Task::abort);
+        match ended {
+            Ok(Ok(result)) => Ok(result?),
+            _ => Err(StartError("the learning loop broke off".into())),
+        }
+    }
+}
+
+// === impl Opened ===
+
+impl Opened {
+    fn open(config: &Config) -> Result<Self, StartError> {
+        let data_dir = Path::new(&config.data_dir);
+        let key = key::load_or_create(data_dir).map_err(StartError)?;
+        let lock = DirLock::take(data_dir).map_err(StartError)?;
+        let folder = Path::new(&config.encoder.path);
+        let projection = projection::load(folder, config.learner.dimensions).map_err(StartError)?;
+        let log_path = replay_log::path(data_dir);
+        let log = Log::open(&log_path).map_err(|e| StartError(format!("{}: {e}", log_path.display())))?;
+        let metrics = Metrics::new().map_err(|e| StartError(e.to_string()))?;
+        let blank = State::new(config.reward, config.learner, projection);
+        Ok(Self { lock, key, log, log_path, blank, metrics })
+    }
+}
+
+/// The last snapshot of an earlier run, so that an Envoy that restarts at the same time has one at once.
+fn last_published(reader: &Reader, key: &VerifyingKey) -> Result<Option<Published>, LogError> {
+    let kept = reader.latest_snapshot()?;
+    // Of another key or format it would only be refused.
+    let usable = kept.filter(|(_, blob)| Snapshot::decode(blob, key).is_ok());
+    Ok(usable.map(|(version, blob)| Published { version, blob: blob.into() }))
+}
+
+/// Ready from the first knowledge until the loop ends.
+async fn watch_readiness(app: Arc<Shared>, mut knowledge: watch::Receiver<Option<Arc<Knowledge>>>) {
+    if knowledge.wait_for(Option::is_some).await.is_ok() {
+        app.ready.store(true, Ordering::Release);
+        info!("ready");
+    }
+    while knowledge.changed().await.is_ok() {}
+    app.ready.store(false, Ordering::Release);
+}
+
+async fn serve(listener: TcpListener, app: Arc<Shared>, stopped: oneshot::Receiver<()>) {
+    let until = async move { drop(stopped.await) };
+    if let Err(e) = axum::serve(listener, api::router(app)).with_graceful_shutdown(until).await {
+        error!("the API has ended: {e}");
+    }
+}
+
+impl From<LogError> for StartError {
+    fn from(e: LogError) -> Self {
+        Self(e.to_string())
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}

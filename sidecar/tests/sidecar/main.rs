@@ -1,0 +1,12 @@
+//! The whole sidecar, as its neighbours see it: real SQLite files, real HTTP on an ephemeral port.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // in a test that is how to fail
+
+mod common;
+
+mod cli;
+mod durability;
+mod feedback;
+mod ingest;
+mod publish;
+mod replays;

@@ -1,0 +1,59 @@
+//! The module under test, compiled once per process and kept on disk between processes.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use wasmtime::{Config, Engine, Module, OptLevel};
+
+/// The shipped filter, compiled. Takes `DRAGOMAN_WASM` or the workspace's build.
+pub(super) fn shipped() -> &'static (Engine, Module) {
+    static SHIPPED: OnceLock<(Engine, Module)> = OnceLock::new();
+    SHIPPED.get_or_init(|| {
+        let path = crate::wasm_path();
+        let wasm = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let engine = engine();
+        let module = load(&engine, &wasm);
+        (engine, module)
+    })
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("wasm-tests lies in the workspace")
+}
+
+fn engine() -> Engine {
+    let mut config = Config::new();
+    config.wasm_simd(true).wasm_relaxed_simd(true).relaxed_simd_deterministic(true);
+    config.cranelift_opt_level(OptLevel::Speed);
+    Engine::new(&config).expect("the engine's settings fit together")
+}
+
+/// From the disk if these very bytes were compiled by this very engine before, else compiled and put there.
+fn load(engine: &Engine, wasm: &[u8]) -> Module {
+    let mut hasher = DefaultHasher::new();
+    (wasm, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    let folder = workspace().join("target/mock-cache");
+    let file = folder.join(format!("dragoman-{:016x}.cwasm", hasher.finish()));
+    if file.exists() {
+        // SAFETY: only this function writes this folder, and a file appears there whole or not at all.
+        if let Ok(module) = unsafe { Module::deserialize_file(engine, &file) } {
+            return module;
+        }
+    }
+    let module = Module::new(engine, wasm).expect("the filter is a valid module");
+    // The cache is a convenience: without it the next run compiles again.
+    let _ = keep(&module, &folder, &file);
+    module
+}
+
+fn keep(module: &Module, folder: &Path, file: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    std::fs::create_dir_all(folder)?;
+    for old in std::fs::read_dir(folder)?.flatten() {
+        std::fs::remove_file(old.path())?;
+    }
+    let partial = file.with_extension(format!("{}.partial", std::process::id()));
+    std::fs::write(&partial, module.serialize()?)?;
+    Ok(std::fs::rename(partial, file)?)
+}

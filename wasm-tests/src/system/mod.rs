@@ -1,0 +1,253 @@
+//! The whole system on real parts: Envoy with the shipped filter, the sidecar's binary, stand-in models.
+//!
+//! This room owns starting and stopping them on free loopback ports. It must not know what is being tested.
+
+mod http;
+mod process;
+mod snapshots;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use dragoman_core::config::Config;
+use dragoman_demo::sim::{ModelConfig, SimConfig, SimLlm};
+use serde_json::{Value, json};
+
+pub use http::{Reply, chat, get, post, post_json, raw, send, stream_chat};
+pub use process::{Process, binary, envoy, root};
+pub use snapshots::{Favour, favouring, sign, sign_payload};
+
+/// How long anything may take to start; V8 compiles the whole module first (FACTS.md).
+const START: Duration = Duration::from_secs(120);
+
+/// Builder of a [`System`]: three models `a`, `b`, `c` that accept any model name, unless said otherwise.
+pub struct Plan {
+    models: Vec<ModelConfig>,
+    settings: Value,
+    workers: u32,
+    sidecar: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        let models = ["a", "b", "c"].map(ModelConfig::named).to_vec();
+        Self { models, settings: json!({}), workers: 2, sidecar: false }
+    }
+}
+
+impl Plan {
+    /// Replaces the models.
+    pub fn models(mut self, models: Vec<ModelConfig>) -> Self {
+        self.models = models;
+        self
+    }
+
+    /// Sets a top-level key of `dragoman.yaml`.
+    pub fn set(mut self, key: &str, value: Value) -> Self {
+        self.settings[key] = value;
+        self
+    }
+
+    /// Number of Envoy's worker threads.
+    pub fn workers(mut self, workers: u32) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Starts the sidecar as well.
+    pub fn with_sidecar(mut self) -> Self {
+        self.sidecar = true;
+        self
+    }
+
+    /// Starts everything and waits until it is ready.
+    pub fn start(self) -> System {
+        System::start(self)
+    }
+}
+
+/// A running system; dropping it stops every part.
+pub struct System {
+    /// The stand-in models.
+    pub sims: SimLlm,
+    /// Addresses by the keys of `listen`.
+    pub listen: Listen,
+    dir: tempfile::TempDir,
+    workers: u32,
+    envoy: Option<Process>,
+    sidecar: Option<Process>,
+}
+
+/// Where everything listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Listen {
+    /// Envoy's listener for clients.
+    pub gateway: SocketAddr,
+    /// Envoy's push listener.
+    pub push: SocketAddr,
+    /// Envoy's admin interface.
+    pub admin: SocketAddr,
+    /// The sidecar.
+    pub sidecar: SocketAddr,
+}
+
+impl System {
+    fn start(plan: Plan) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let sims = SimLlm::start(SimConfig { models: plan.models.clone(), ..Default::default() })
+            .expect("the stand-in models start");
+        let [gateway, push, admin, sidecar] = free_ports();
+        let listen = Listen { gateway, push, admin, sidecar };
+        let mut system = Self { sims, listen, dir, workers: plan.workers, envoy: None, sidecar: None };
+        std::fs::write(system.config_path(), system.document(&plan).to_string()).expect("the config is written");
+        system.render();
+        if plan.sidecar {
+            system.start_sidecar();
+        }
+        system.start_envoy();
+        system
+    }
+
+    /// JSON is YAML: the same document is read by the sidecar.
+    fn document(&self, plan: &Plan) -> Value {
+        let model = |m: &ModelConfig| {
+            let endpoint = format!("http://{}", self.sims.addr(&m.name));
+            let price = json!({"input": m.price.input, "output": m.price.output});
+            let apis = json!(["chat_completions", "completions", "responses", "messages"]);
+            (m.name.clone(), json!({"endpoint": endpoint, "price": price, "apis": apis}))
+        };
+        let mut document = json!({
+            "listen": {
+                "gateway": self.listen.gateway, "push": self.listen.push,
+                "admin": self.listen.admin, "sidecar": self.listen.sidecar,
+            },
+            "data_dir": self.data_dir(),
+            "models": plan.models.iter().map(model).collect::<serde_json::Map<_, _>>(),
+            "default_model": plan.models.first().map(|m| m.name.clone()),
+            "encoder": {"path": root().join("models/dragoman-small")},
+        });
+        for (key, value) in plan.settings.as_object().into_iter().flatten() {
+            document[key] = value.clone();
+        }
+        document
+    }
+
+    /// Where `dragoman.yaml` lies.
+    pub fn config_path(&self) -> PathBuf {
+        self.dir.path().join("dragoman.yaml")
+    }
+
+    /// Where Envoy's rendered configuration lies.
+    pub fn envoy_config_path(&self) -> PathBuf {
+        self.dir.path().join("envoy.yaml")
+    }
+
+    /// Envoy's process id, while it runs.
+    pub fn envoy_id(&self) -> Option<u32> {
+        self.envoy.as_ref().map(Process::id)
+    }
+
+    /// The sidecar's data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The configuration, as core reads it.
+    pub fn config(&self) -> Config {
+        let text = std::fs::read_to_string(self.config_path()).expect("the config is readable");
+        Config::from_value(&serde_json::from_str(&text).expect("the config is JSON")).expect("the config is valid")
+    }
+
+    fn render(&self) {
+        let status = std::process::Command::new(binary("dragoman"))
+            .args(["render", "envoy", "--config"])
+            .arg(self.config_path())
+            .arg("--wasm")
+            .arg(crate::wasm_path())
+            .arg("--out")
+            .arg(self.envoy_config_path())
+            .status()
+            .expect("`dragoman render envoy` runs");
+        assert!(status.success(), "`dragoman render envoy` failed");
+    }
+
+    /// Starts Envoy and waits until it is ready. Returns the moment it was.
+    pub fn start_envoy(&mut self) -> Instant {
+        let mut command = std::process::Command::new(process::envoy());
+        command.arg("-c").arg(self.envoy_config_path());
+        command.args(["--concurrency", &self.workers.to_string(), "--disable-hot-restart"]);
+        command.args(["--log-level", "warning", "--component-log-level", "wasm:info"]);
+        self.envoy = Some(Process::spawn("envoy", command, &self.log_path("envoy")));
+        wait_until("Envoy is ready", START, || {
+            get(self.listen.admin, "/ready").is_some_and(|r| r.status == 200)
+        });
+        Instant::now()
+    }
+
+    /// Starts the sidecar's binary and waits until it is ready.
+    pub fn start_sidecar(&mut self) {
+        let mut command = std::process::Command::new(binary("dragoman"));
+        command.args(["serve", "--config"]).arg(self.config_path());
+        self.sidecar = Some(Process::spawn("sidecar", command, &self.log_path("sidecar")));
+        wait_until("the sidecar is ready", START, || {
+            get(self.listen.sidecar, "/readyz").is_some_and(|r| r.status == 200)
+        });
+    }
+
+    /// kill -9.
+    pub fn kill_envoy(&mut self) {
+        self.envoy = None;
+    }
+
+    /// kill -9.
+    pub fn kill_sidecar(&mut self) {
+        self.sidecar = None;
+    }
+
+    /// What Envoy (`envoy`) or the sidecar (`sidecar`) printed so far.
+    pub fn log(&self, part: &str) -> String {
+        std::fs::read_to_string(self.log_path(part)).unwrap_or_default()
+    }
+
+    fn log_path(&self, part: &str) -> PathBuf {
+        self.dir.path().join(format!("{part}.log"))
+    }
+
+    /// Posts a snapshot to Envoy's push listener.
+    pub fn push(&self, blob: &[u8]) -> Reply {
+        post(self.listen.push, "/v1/snapshot", blob)
+    }
+
+    /// A statistic of Envoy, 0 if there is none (yet).
+    pub fn stat(&self, name: &str) -> u64 {
+        let reply = get(self.listen.admin, &format!("/stats?filter={name}$")).expect("Envoy's admin answers");
+        let line = reply.text().lines().find_map(|l| l.rsplit_once(": ").map(|(_, n)| n.to_owned()));
+        line.and_then(|n| n.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Requests each model has had, in the order of their names.
+    pub fn hits(&self) -> Vec<(String, u64)> {
+        self.sims.stats().models.into_iter().map(|(name, stats)| (name, stats.requests)).collect()
+    }
+}
+
+/// Polls until `done`; fails the test with `what` after `limit`.
+pub fn wait_until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < limit, "waited {limit:?} in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Four loopback ports that were free a moment ago.
+fn free_ports() -> [SocketAddr; 4] {
+    let listeners = [(); 4].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.map(|l| l.local_addr().expect("a bound address"))
+}
+
+/// The path below the workspace's root.
+pub fn workspace(path: impl AsRef<Path>) -> PathBuf {
+    root().join(path)
+}

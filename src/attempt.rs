@@ -26,18 +26,14 @@ struct Upstream {
     renaming: Option<Api>,
 }
 
-impl Upstream {
-    fn is(&self, header: &str) -> bool {
-        self.get_http_request_header_bytes(header).as_deref() == Some(self.attempt.cluster.as_bytes())
-    }
-}
-
 impl HttpContext for Upstream {
     fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
-        let escalated = self.is(headers::FALLBACK) && !self.is(headers::CLUSTER);
-        if !escalated || end_of_stream {
+        // The fallback is never the first choice: where it stands, this is the second attempt.
+        let fallback = self.get_http_request_header_bytes(headers::FALLBACK);
+        if fallback.as_deref() != Some(self.attempt.cluster.as_bytes()) || end_of_stream {
             return Action::Continue;
         }
+        self.set_http_request_header_bytes(headers::FALLBACK, None);
         self.renaming = self.get_http_request_header_bytes(":path").and_then(|path| Api::from_path(&path));
         if self.renaming.is_some() { Action::Pause } else { Action::Continue }
     }

@@ -34,11 +34,7 @@ impl Recover {
             return;
         }
         let path = format!("/v1/snapshot?newer_than={version}");
-        let headers = vec![
-            (":method", "GET"),
-            (":path", path.as_str()),
-            (":authority", "dragoman"),
-        ];
+        let headers = vec![(":method", "GET"), (":path", path.as_str()), (":authority", "dragoman")];
         self.asked = Some(Instant::now());
         match dispatch_http_call(&self.sidecar, headers, None, vec![], Self::TIMEOUT) {
             Ok(_) => self.waiting = true,
@@ -67,7 +63,9 @@ impl Recover {
     /// Says it once, not at every tick.
     fn failed(&mut self, why: &str) {
         if !self.failing {
-            log::warn!("no snapshot from the sidecar yet, requests go by the last one or the default route: {why}");
+            log::warn!(
+                "no snapshot from the sidecar yet, requests go by the last one or the default route: {why}"
+            );
         }
         self.failing = true;
     }

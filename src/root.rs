@@ -32,8 +32,9 @@ enum Role {
 
 impl Role {
     fn new(json: &[u8]) -> Result<Self, String> {
-        let config = serde_json::from_slice(json)
-            .map_err(|e| format!("the plugin configuration is not valid: {e}; write it with `dragoman render envoy`"))?;
+        let config = serde_json::from_slice(json).map_err(|e| {
+            format!("the plugin configuration is not valid: {e}; write it with `dragoman render envoy`")
+        })?;
         Ok(match config {
             FilterConfig::Route(role) => Self::Route(Rc::new(Worker::new(role)?)),
             FilterConfig::Push { public_key } => Self::Push(Rc::new(public_key)),

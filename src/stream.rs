@@ -150,6 +150,14 @@ impl HttpContext for Stream {
         Action::Continue
     }
 
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        // Trailers end a response whose last chunk did not say so.
+        if let Phase::Decided(watching) = &mut self.phase {
+            watching.on_chunk(&[], true);
+        }
+        Action::Continue
+    }
+
     fn on_log(&mut self) {
         if let Phase::Decided(watching) = std::mem::replace(&mut self.phase, Phase::Untouched) {
             watching.finish(&self.worker);

@@ -15,6 +15,11 @@ pub fn quantile_ms(micros: &[u64], q: f64) -> f64 {
     quantile(micros, q) as f64 / 1e3
 }
 
+/// The mean; 0 if there are none.
+pub fn mean(values: &[u64]) -> f64 {
+    values.iter().sum::<u64>() as f64 / values.len().max(1) as f64
+}
+
 /// Whole microseconds.
 pub fn micros(duration: Duration) -> u64 {
     duration.as_micros() as u64

@@ -75,7 +75,12 @@ const VALID_BODY: f64 = 0.2;
 
 impl Reward {
     /// The reward of one answer. `cost` is in dollars.
-    pub fn of(config: &RewardConfig, response: &ResponseFacts, cost: f64, feedback: Option<&Feedback>) -> Self {
+    pub fn of(
+        config: &RewardConfig,
+        response: &ResponseFacts,
+        cost: f64,
+        feedback: Option<&Feedback>,
+    ) -> Self {
         let quality = quality(response);
         let satisfaction = feedback.map_or(0.0, Feedback::satisfaction);
         let efficiency = -(cost / config.cost_reference).clamp(0.0, 1.0);

@@ -135,7 +135,10 @@ async fn hear(
         )
     })?;
     let dollars = price.dollars(reply.input_tokens, reply.output_tokens);
-    let rating = reply.replay_id.zip(users.feedback(place as u64, &marker));
+    // The first quarter shows the router before anybody told it anything: its users keep silent.
+    let silent = place < options.requests / 4;
+    let feedback = users.feedback(place as u64, &marker).filter(|_| !silent);
+    let rating = reply.replay_id.zip(feedback);
     Ok(Heard { fate: Fate::Answered { route, reward: Users::verdict(&marker), dollars }, routed, rating })
 }
 

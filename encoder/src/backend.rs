@@ -24,8 +24,9 @@ impl TractModel {
                 "the graph must have one input (token ids) and one output (the embedding), not {inputs} and {outputs}"
             )));
         }
-        let plan =
-            model.into_runnable().map_err(|e| EncoderError::Model(format!("the graph cannot be run: {e:#}")))?;
+        let plan = model
+            .into_runnable()
+            .map_err(|e| EncoderError::Model(format!("the graph cannot be run: {e:#}")))?;
         Ok(Self { plan })
     }
 

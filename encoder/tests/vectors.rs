@@ -25,7 +25,8 @@ fn file(name: &str) -> Vec<u8> {
 fn encoder() -> &'static Encoder {
     static ENCODER: OnceLock<Encoder> = OnceLock::new();
     ENCODER.get_or_init(|| {
-        Encoder::load(&file("model.onnx"), &file("tokenizer.json"), MAX_TOKENS).expect("the shipped model loads")
+        Encoder::load(&file("model.onnx"), &file("tokenizer.json"), MAX_TOKENS)
+            .expect("the shipped model loads")
     })
 }
 
@@ -68,8 +69,9 @@ fn a_text_of_any_length_costs_at_most_the_cap() {
 #[test]
 fn similar_questions_are_nearer_than_others() {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    let [sort, order, cake] = ["How do I sort a list in Python?", "Python: order the items of a list", "A recipe for apple cake"]
-        .map(|t| encoder().embed(t).unwrap());
+    let [sort, order, cake] =
+        ["How do I sort a list in Python?", "Python: order the items of a list", "A recipe for apple cake"]
+            .map(|t| encoder().embed(t).unwrap());
     assert!(dot(&sort, &order) > dot(&sort, &cake) + 0.2);
 }
 

@@ -10,6 +10,8 @@ use dragoman_wasm_tests::system::*;
 use serde_json::json;
 
 const WORKERS: u32 = 2;
+const KEY_B: &str = "authorization: Bearer key-of-b";
+const KEY_C: &str = "x-api-key: key-of-c";
 
 fn main() {
     // Slow enough to see each event of a stream arrive by itself.
@@ -17,7 +19,11 @@ fn main() {
         latency_ms: Latency { first: 5.0, per_token: 3.0 },
         ..ModelConfig::named(name)
     });
-    let plan = Plan::default().models(models.to_vec()).workers(WORKERS).set("requests", json!({"max_body_bytes": 4 << 20}));
+    let mut models = models.to_vec();
+    models[1].api_key_header = Some(KEY_B.into());
+    models[2].api_key_header = Some(KEY_C.into());
+    let plan =
+        Plan::default().models(models).workers(WORKERS).set("requests", json!({"max_body_bytes": 4 << 20}));
     run(plan, CASES);
 }
 
@@ -33,6 +39,7 @@ const CASES: &[Case] = &[
     ("unknown_paths_and_methods_pass_untouched", unknown_paths),
     ("every_api_is_routed", every_api),
     ("a_failing_route_escalates_to_the_next_with_its_own_model_name", escalation),
+    ("an_escalated_request_never_carries_the_first_models_key", keys_do_not_travel),
     ("a_stream_escalates_on_429_too", escalation_of_a_stream),
     ("without_another_model_a_failure_is_passed_on_once", no_fallback_no_retry),
     ("bad_snapshots_are_refused_and_routing_stays", bad_snapshots),
@@ -41,7 +48,8 @@ const CASES: &[Case] = &[
 
 /// Versions only rise, so every case takes the next one.
 fn next_version(system: &System) -> u64 {
-    get(system.listen.push, "/").expect("the push listener answers").json()["version"].as_u64().unwrap_or(0) + 1
+    get(system.listen.push, "/").expect("the push listener answers").json()["version"].as_u64().unwrap_or(0)
+        + 1
 }
 
 fn favour(system: &System, model: &str, then: &str) {
@@ -137,13 +145,16 @@ fn clients_cannot_steer(system: &System) {
     let stats = system.sims.stats();
     let upstream = &stats.models["b"].last_request.as_ref().expect("b was asked").headers;
     let leaked: Vec<_> = upstream.keys().filter(|name| name.starts_with("x-vsr-")).collect();
-    assert!(leaked.is_empty(), "a provider sees none of our headers: {leaked:?}");
+    assert_eq!(leaked, ["x-vsr-fallback"], "a retry picks by it; nothing else of ours reaches a provider");
 }
 
 fn bytes_that_are_not_utf8(system: &System) {
     favour(system, "b", "a");
     let body = r#"{"messages":[{"role":"user","content":"hi"}]}"#;
-    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: {}\r\n",
+        body.len()
+    );
     for header in [&b"x-session-id: \xff\xfe\xe9"[..], b"x-other: caf\xe9", b"x-vsr-cluster: \xff"] {
         let request = [head.as_bytes(), header, b"\r\n\r\n", body.as_bytes()].concat();
         let reply = raw(system.listen.gateway, &request).expect("an answer");
@@ -158,7 +169,13 @@ fn bytes_that_are_not_utf8(system: &System) {
 fn bad_bodies(system: &System) {
     favour(system, "b", "a");
     let bodies: [&[u8]; 7] = [
-        b"", b"not json", b"{\"messages\":[", b"[]", b"{\"messages\":\"x\"}", b"{\"messages\":[]}", b"\xff\xfe\x00",
+        b"",
+        b"not json",
+        b"{\"messages\":[",
+        b"[]",
+        b"{\"messages\":\"x\"}",
+        b"{\"messages\":[]}",
+        b"\xff\xfe\x00",
     ];
     for body in bodies {
         let before = system.hits();
@@ -175,7 +192,8 @@ fn bad_bodies(system: &System) {
 
 fn ten_megabytes(system: &System) {
     favour(system, "b", "a");
-    let body = json!({"model": "a", "messages": [{"role": "user", "content": "x".repeat(10 << 20)}]}).to_string();
+    let body =
+        json!({"model": "a", "messages": [{"role": "user", "content": "x".repeat(10 << 20)}]}).to_string();
     let reply = post(system.listen.gateway, "/v1/chat/completions", body.as_bytes());
     assert!(reply.status == 413 || selected(&reply) == "a", "{} {}", reply.status, selected(&reply));
     // The same in chunks, its size unknown beforehand.
@@ -195,7 +213,8 @@ fn ten_megabytes(system: &System) {
 
 fn unknown_paths(system: &System) {
     favour(system, "b", "a");
-    for (method, path) in [("GET", "/v1/models"), ("POST", "/v1/embeddings"), ("GET", "/v1/chat/completions")] {
+    for (method, path) in [("GET", "/v1/models"), ("POST", "/v1/embeddings"), ("GET", "/v1/chat/completions")]
+    {
         let reply = send(system.listen.gateway, method, path, &[], b"").expect("an answer");
         assert_eq!(reply.header("x-vsr-replay-id"), None, "{method} {path}");
         assert_ne!(reply.status, 503, "{method} {path} reaches the default model");
@@ -231,6 +250,28 @@ fn escalation(system: &System) {
     assert_eq!(reply.header("x-envoy-attempt-count"), None, "the client does not notice");
 }
 
+/// A retry goes out with the headers as the first attempt left them.
+fn keys_do_not_travel(system: &System) {
+    let seen = |model: &str| {
+        let stats = system.sims.stats();
+        let headers = stats.models[model].last_request.as_ref().expect("it was asked").headers.clone();
+        (headers.get("authorization").cloned(), headers.get("x-api-key").cloned())
+    };
+    for (first, second) in [("b", "c"), ("c", "b"), ("b", "a")] {
+        favour(system, first, second);
+        control(system, first, Control { error_rate: Some(1.0), ..Default::default() });
+        let reply = chat(system.listen.gateway, "hello", &[("authorization", "Bearer the-clients-own")]);
+        control(system, first, Control { error_rate: Some(0.0), ..Default::default() });
+        assert_eq!((reply.status, selected(&reply)), (200, second), "{}", reply.text());
+        let expected = match second {
+            "b" => (Some("Bearer key-of-b".to_owned()), None),
+            "c" => (None, Some("key-of-c".to_owned())),
+            _ => (None, None),
+        };
+        assert_eq!(seen(second), expected, "{first} then {second}");
+    }
+}
+
 fn escalation_of_a_stream(system: &System) {
     favour(system, "b", "c");
     control(system, "b", Control { rate_limit_rate: Some(1.0), ..Default::default() });
@@ -245,11 +286,8 @@ fn no_fallback_no_retry(system: &System) {
     let mut config = system.config();
     let only_b = config.routing.routes.iter().position(|r| config.routing.models[r.model].name == "b");
     config.routing.decisions[0].routes = vec![only_b.expect("b has a route")];
-    let snapshot = favouring(
-        &config.routing,
-        next_version(system),
-        &Favour { model: "b", then: "b", dimensions: 1 },
-    );
+    let snapshot =
+        favouring(&config.routing, next_version(system), &Favour { model: "b", then: "b", dimensions: 1 });
     assert_eq!(system.push(&sign(system, &snapshot)).status, 200);
     control(system, "b", Control { error_rate: Some(1.0), ..Default::default() });
     let before = system.hits();

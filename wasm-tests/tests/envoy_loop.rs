@@ -23,11 +23,12 @@ fn main() {
             Ok(())
         })
     };
-    libtest_mimic::run(&arguments, tests.map(trial).to_vec()).exit();
+    libtest_mimic::run(&arguments, tests.map(trial).into()).exit();
 }
 
 fn plan() -> Plan {
-    let model = |name, output| ModelConfig { price: Price { input: 0.1, output }, ..ModelConfig::named(name) };
+    let model =
+        |name, output| ModelConfig { price: Price { input: 0.1, output }, ..ModelConfig::named(name) };
     Plan::default()
         .models(vec![model("a", 0.4), model("b", 0.5)])
         .set("learner", json!({"publish_ms": 50}))
@@ -63,7 +64,8 @@ fn snapshot_version(system: &System) -> u64 {
 
 /// Asks, rates `good_model` good and all others bad, until the router has had time to learn it.
 fn teach(system: &System, good_model: &str, rounds: usize) {
-    let prompts = ["write a sorting function", "how are you today?", "what is 12 times 7?", "who was Ada Lovelace?"];
+    let prompts =
+        ["write a sorting function", "how are you today?", "what is 12 times 7?", "who was Ada Lovelace?"];
     for i in 0..rounds {
         let reply = chat(system.listen.gateway, prompts[i % prompts.len()], &[]);
         let before = snapshot_version(system);

@@ -6,7 +6,7 @@ fn ready() -> Host {
     Host::new().config(route()).configured()
 }
 
-/// The one reason for which a request went to the default route.
+/// The reasons for which requests went to the default route, with their counts.
 fn reasons(host: &Host) -> Vec<String> {
     host.metrics_with("dragoman_default_")
 }
@@ -15,7 +15,8 @@ fn reasons(host: &Host) -> Vec<String> {
 fn an_unknown_path_passes_untouched() {
     let host = ready();
     let mut stream = host.stream();
-    let headers = [(":method", "POST"), (":path", "/v1/embeddings"), (":authority", "gateway"), ("x-mine", "kept")];
+    let headers =
+        [(":method", "POST"), (":path", "/v1/embeddings"), (":authority", "gateway"), ("x-mine", "kept")];
     assert_eq!(stream.request_headers(&headers, false), Action::Continue);
     assert_eq!(stream.calls(), ["request headers", "get request :method", "get request :path"]);
     assert_eq!(stream.request_body("{\"input\":", false), Action::Continue);
@@ -53,6 +54,7 @@ fn a_clients_own_steering_headers_are_taken_away_on_every_path() {
             ("x-vsr-fallback", "strong"),
             ("x-vsr-anything", "1"),
             ("x-envoy-attempt-count", "1"),
+            ("x-envoy-max-retries", "9"),
             ("x-request-id", "kept"),
         ];
         stream.request_headers(&headers, false);
@@ -90,7 +92,8 @@ fn bytes_that_are_not_text_do_not_trap() {
 fn an_odd_path_or_method_does_not_trap() {
     let host = ready();
     let mut stream = host.stream();
-    let headers: [(&str, &[u8]); 3] = [(":method", b"P\xffST"), (":path", b"/v1/\xc3\x28?\xff"), (":authority", b"\xff")];
+    let headers: [(&str, &[u8]); 3] =
+        [(":method", b"P\xffST"), (":path", b"/v1/\xc3\x28?\xff"), (":authority", b"\xff")];
     assert_eq!(stream.request_headers_bytes(&headers, false), Action::Continue);
 }
 
@@ -163,7 +166,11 @@ fn a_body_that_cannot_be_read_goes_to_the_default_route_unchanged() {
         let records = host.flush();
         assert_eq!(records[0].default_reason.as_deref(), Some(reason));
         assert_eq!((records[0].response.status, records[0].model.as_str()), (200, "cheap"));
-        assert!(host.logs().iter().any(|l| l.starts_with("warn: request to the default route")), "{:?}", host.logs());
+        assert!(
+            host.logs().iter().any(|l| l.starts_with("warn: request to the default route")),
+            "{:?}",
+            host.logs()
+        );
     }
 }
 

@@ -41,7 +41,9 @@ fn forged(blob: &[u8], signer: &SigningKey, change: impl FnOnce(&mut String, &mu
     let mut tensors: Tensors =
         read.tensors().into_iter().map(|(n, t)| (n, (t.shape().to_vec(), t.data().to_vec()))).collect();
     change(&mut meta, &mut tensors);
-    let views = tensors.iter().map(|(n, (shape, data))| (n, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
+    let views = tensors
+        .iter()
+        .map(|(n, (shape, data))| (n, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
     let metadata = HashMap::from([("dragoman".to_owned(), meta)]);
     let payload = safetensors::serialize(views, Some(metadata)).unwrap();
     [b"DRAGOMAN".as_slice(), &signer.sign(&payload).to_bytes(), &payload].concat()
@@ -126,7 +128,9 @@ fn an_older_or_equal_version_is_refused() {
 
 #[test]
 fn a_number_that_is_not_finite_is_refused() {
-    for (name, bad) in [("theta", f32::NAN), ("factor", f32::INFINITY), ("projection", f32::NAN), ("length", f32::NAN)] {
+    for (name, bad) in
+        [("theta", f32::NAN), ("factor", f32::INFINITY), ("projection", f32::NAN), ("length", f32::NAN)]
+    {
         let blob = forged(&next(), &key(), |_, tensors| {
             tensors.get_mut(name).unwrap().1[..4].copy_from_slice(&bad.to_le_bytes());
         });
@@ -148,7 +152,8 @@ fn wrong_shapes_and_missing_parts_are_refused() {
     refused(&forged(&next(), &key(), short), 400, "malformed");
     let missing = |_: &mut String, t: &mut Tensors| drop(t.remove("factor"));
     refused(&forged(&next(), &key(), missing), 400, "malformed");
-    let narrow = |_: &mut String, t: &mut Tensors| *t.get_mut("projection").unwrap() = (vec![2, 3], vec![0; 24]);
+    let narrow =
+        |_: &mut String, t: &mut Tensors| *t.get_mut("projection").unwrap() = (vec![2, 3], vec![0; 24]);
     refused(&forged(&next(), &key(), narrow), 400, "malformed");
     let no_meta = |meta: &mut String, _: &mut Tensors| meta.clear();
     refused(&forged(&next(), &key(), no_meta), 400, "malformed");

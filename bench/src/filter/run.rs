@@ -8,7 +8,7 @@ use super::routes;
 use super::setups::Setups;
 use crate::Outcome;
 use crate::http::{Load, Measured};
-use crate::numbers::{load_average, quantile_ms, rss_mb};
+use crate::numbers::{load_average, mean, quantile_ms, rss_mb};
 
 /// Prompt lengths; the encoder reads at most 128, so the last shows that the cost has a ceiling.
 const TOKENS: [usize; 4] = [16, 64, 128, 256];
@@ -123,6 +123,7 @@ fn cell(
         embed_p50_ms,
         total_p50_ms: quantile_ms(&total, 0.5),
         overhead_p50_ms: added_p50_ms - embed_p50_ms,
+        busy_overhead_ms: 1e3 / filter.rps - mean(&embed) / 1e3,
     });
     report.rows.extend([bare, filter]);
     Ok(())

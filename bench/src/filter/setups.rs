@@ -17,7 +17,11 @@ use crate::{Outcome, http};
 const ENCODER: &str = "models/dragoman-small";
 
 /// The only answer.
-const ANSWER: &str = r#"{"id":"bench","object":"chat.completion","created":1700000000,"model":"bench","choices":[{"index":0,"message":{"role":"assistant","content":"A short answer."},"finish_reason":"stop"}],"usage":{"prompt_tokens":16,"completion_tokens":4,"total_tokens":20}}"#;
+const ANSWER: &str = concat!(
+    r#"{"id":"bench","object":"chat.completion","created":1700000000,"model":"bench","choices":[{"index":0,"#,
+    r#""message":{"role":"assistant","content":"A short answer."},"finish_reason":"stop"}],"#,
+    r#""usage":{"prompt_tokens":16,"completion_tokens":4,"total_tokens":20}}"#,
+);
 
 /// Everything that runs.
 pub(super) struct Setups {

@@ -148,7 +148,12 @@ fn read_api_key(section: &Section) -> Option<ApiKey> {
     }
     let header = key.text_or("header", "authorization").to_ascii_lowercase();
     let default_prefix = if header == "authorization" { "Bearer " } else { "" };
-    let api_key = ApiKey { prefix: key.text_or("prefix", default_prefix), header, env };
+    // The one text that may be empty: a key that stands alone.
+    let prefix = match key.get("prefix") {
+        Some(value) if value.as_str() == Some("") => String::new(),
+        _ => key.text_or("prefix", default_prefix),
+    };
+    let api_key = ApiKey { prefix, header, env };
     key.finish();
     Some(api_key)
 }

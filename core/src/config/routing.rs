@@ -128,7 +128,7 @@ impl PolicyParams {
             [("linucb", PolicyKind::Linucb), ("static", PolicyKind::Static)];
         let params = Self {
             kind: section.choice("kind", &KINDS, PolicyKind::Linucb),
-            alpha: section.number("alpha", 0.0..=10.0, 0.3) as f32,
+            alpha: section.number("alpha", 0.0..=10.0, 0.1) as f32,
             epsilon: section.number("epsilon", 0.0..=1.0, 0.05) as f32,
             cost_weight: section.number("cost_weight", 0.0..=1e6, 10.0) as f32,
         };

@@ -84,7 +84,12 @@ fn higher_priorities_come_first_and_equal_ones_keep_their_order() {
     let names: Vec<&str> = routing.decisions.iter().map(|d| d.name.as_str()).collect();
     assert_eq!(names, ["b", "a", "c"]);
     assert_eq!(routing.decisions[0].routes, [0, 1]);
-    assert!(routing.routes.iter().all(|r| routing.decisions[r.decision].name == r.name.split('/').next().unwrap()));
+    assert!(
+        routing
+            .routes
+            .iter()
+            .all(|r| routing.decisions[r.decision].name == r.name.split('/').next().unwrap())
+    );
 }
 
 #[test]
@@ -156,7 +161,18 @@ fn the_json_schema_has_exactly_the_keys_the_reader_knows() {
         keys.sort();
         keys
     };
-    let sections = ["listen", "signals", "policy", "reward", "learner", "escalation", "encoder", "requests", "replay", "privacy"];
+    let sections = [
+        "listen",
+        "signals",
+        "policy",
+        "reward",
+        "learner",
+        "escalation",
+        "encoder",
+        "requests",
+        "replay",
+        "privacy",
+    ];
     for section in sections {
         assert_eq!(known_keys(section), at(&format!("/properties/{section}/properties")), "{section}");
     }
@@ -166,5 +182,8 @@ fn the_json_schema_has_exactly_the_keys_the_reader_knows() {
     assert_eq!(known_keys("models.small.price"), at(&format!("{model}/price/properties")));
     assert_eq!(known_keys("models.large.api_key"), at(&format!("{model}/api_key/properties")));
     assert_eq!(known_keys("decisions.[]"), at("/properties/decisions/items/properties"));
-    assert_eq!(known_keys("signals.keywords.[]"), at("/properties/signals/properties/keywords/items/properties"));
+    assert_eq!(
+        known_keys("signals.keywords.[]"),
+        at("/properties/signals/properties/keywords/items/properties")
+    );
 }

@@ -47,9 +47,8 @@ impl Factor {
         for i in (0..self.k).rev() {
             x[i] /= self.l[row(i) + i];
             let xi = x[i];
-            for j in 0..i {
-                x[j] -= self.l[row(i) + j] * xi;
-            }
+            let r = row(i);
+            x.iter_mut().zip(&self.l[r..r + i]).for_each(|(x, l)| *x -= l * xi);
         }
         x
     }

@@ -43,7 +43,8 @@ impl Learner {
         self.arms.get(route).map_or(0, ArmStats::observations)
     }
 
-    /// Learns that `route` gave `reward` in `context`, answering with `completion_tokens` where known. Returns
+    /// Learns that `route` gave `reward` in `context`, answering with `completion_tokens` where known (else the
+    /// prior's length stands in: V is shared with the reward, so a missing length cannot be left out). Returns
     /// false, and learns nothing, from a context of another size or a reward that is not finite.
     pub fn observe(
         &mut self,

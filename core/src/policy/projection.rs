@@ -12,7 +12,7 @@ pub struct Projection {
 
 /// Expected squared length of the embedding's share of z, so that it weighs as much against the ridge as a
 /// handful of signal features do.
-const EMBEDDING_ENERGY: f64 = 4.0;
+const EMBEDDING_ENERGY: f64 = 2.0;
 
 impl Projection {
     /// P from its parts; `None` unless `values` has `rows × columns` finite numbers.

@@ -117,7 +117,7 @@ impl Ledger {
         routes.collect()
     }
 
-    /// The first quarter of the run, in a category or in all.
+    /// The first quarter of the run, in which no user rates yet, in a category or in all.
     pub fn before(&self, category: Option<&str>) -> Summary {
         self.sum(0..self.requests / 4, category)
     }

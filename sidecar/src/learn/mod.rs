@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use dragoman_core::config::{LearnerConfig, RewardConfig};
 use dragoman_core::learner::Learner;
 use dragoman_core::policy::Projection;
-use dragoman_core::replay::ReplayRecord;
+use dragoman_core::replay::{ReplayRecord, completion_tokens};
 use dragoman_core::response::ResponseFacts;
 use dragoman_core::reward::{Feedback, Reward};
 
@@ -134,10 +134,11 @@ fn attempts<'a>(
     record: &'a ReplayRecord,
     feedback: &[Feedback],
 ) -> (Option<Attempt<'a>>, Attempt<'a>) {
-    let answered = |route| Attempt {
-        route,
+    // Status 0: the client left before the answer, which says nothing of the route.
+    let answered = |route: Option<&'a str>| Attempt {
+        route: route.filter(|_| record.response.status != 0),
         reward: rated(config, record, feedback),
-        tokens: record.response.completion_tokens,
+        tokens: completion_tokens(&record.response),
     };
     let route = record.route.as_deref();
     let Some(escalated) = &record.escalated_to else { return (None, answered(route)) };

@@ -40,7 +40,7 @@ fn protocol(model: &Model, endpoint: &Endpoint, config: &Config, options: &Rende
     if config.escalation.enabled {
         filters.push(plugins::attempt(&model.name, &model.upstream_model, options));
     }
-    filters.push(upstream_headers(endpoint.api_key.as_ref()));
+    filters.push(upstream_headers(endpoint.api_key.as_ref(), config));
     filters.push(json!({
         "name": "envoy.filters.http.upstream_codec",
         "typed_config": typed("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", json!({})),
@@ -56,9 +56,17 @@ fn protocol(model: &Model, endpoint: &Endpoint, config: &Config, options: &Rende
     options
 }
 
-/// What a provider sees: none of our headers, and its key.
-fn upstream_headers(key: Option<&ApiKey>) -> Value {
-    let mut mutations = vec![json!({"remove_on_match": {"key_matcher": {"prefix": "x-vsr-"}}})];
+/// What a provider sees: its own key and nobody else's.
+///
+/// A retry goes out with the headers as the first attempt left them, so the first upstream's key must be taken out
+/// before the second's is put in; and `x-vsr-fallback` must stay until the retry has picked by it.
+fn upstream_headers(key: Option<&ApiKey>, config: &Config) -> Value {
+    let mut foreign: Vec<&str> =
+        config.upstreams.iter().filter_map(|e| Some(e.api_key.as_ref()?.header.as_str())).collect();
+    foreign.sort_unstable();
+    foreign.dedup();
+    foreign.push("x-vsr-cluster");
+    let mut mutations: Vec<Value> = foreign.iter().map(|header| json!({"remove": header})).collect();
     if let Some(ApiKey { header, prefix, env }) = key {
         mutations.push(json!({"append": {
             "header": {"key": header, "value": format!("{prefix}%ENVIRONMENT({env})%")},

@@ -46,7 +46,8 @@ fn keys_are_named_and_never_written() {
 
 #[test]
 fn without_escalation_nothing_is_retried_and_no_attempt_is_read() {
-    let model = "models: {a: {endpoint: 'http://127.0.0.1:1', price: {input: 1, output: 1}}}\ndefault_model: a\n";
+    let model =
+        "models: {a: {endpoint: 'http://127.0.0.1:1', price: {input: 1, output: 1}}}\ndefault_model: a\n";
     let with = rendered(&config(model));
     let without = rendered(&config(&format!("{model}escalation: {{enabled: false}}\n")));
     for part in ["retry_policy", "attempt.a", "x-vsr-fallback"] {

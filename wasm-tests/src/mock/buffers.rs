@@ -24,11 +24,14 @@ fn open(state: &mut State, buffer: i32) -> Result<(&'static str, &mut Vec<u8>)> 
         (RESPONSE_BODY, Callback::ResponseBody) => Ok(("response body", &mut state.flow()?.response_body)),
         (CALL_RESPONSE_BODY, Callback::CallResponse) if state.answer.is_some() => {
             let answer = state.answer.as_mut().map(|a| &mut a.body);
-            answer.map(|body| ("call response body", body)).ok_or_else(|| refused(callback, "reads an answer", "none"))
+            answer
+                .map(|body| ("call response body", body))
+                .ok_or_else(|| refused(callback, "reads an answer", "none"))
         }
         (PLUGIN_CONFIGURATION, Callback::Configure) => {
             let root = state.roots.get_mut(&context).map(|r| &mut r.configuration);
-            root.map(|c| ("configuration", c)).ok_or_else(|| refused(callback, "reads its configuration", "no root"))
+            root.map(|c| ("configuration", c))
+                .ok_or_else(|| refused(callback, "reads its configuration", "no root"))
         }
         _ => Err(refused(callback, &format!("touches buffer {buffer}"), "it is not open in this callback")),
     }
@@ -52,7 +55,11 @@ fn set(mut c: Caller<State>, buffer: i32, start: u32, len: u32, data: u32, data_
     let data = read(&c, data, data_len)?;
     let callback = c.data().callback;
     if buffer != REQUEST_BODY {
-        return Err(refused(callback, "changes a buffer", "only the request's body is the filter's to change"));
+        return Err(refused(
+            callback,
+            "changes a buffer",
+            "only the request's body is the filter's to change",
+        ));
     }
     let (_, bytes) = open(c.data_mut(), buffer)?;
     let (start, end) = (start as usize, (start as usize).saturating_add(len as usize).min(bytes.len()));

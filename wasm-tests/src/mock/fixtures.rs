@@ -1,8 +1,8 @@
 //! What tests put in: plugin configurations, snapshots, requests, and readings of what came out.
 
 use dragoman_core::config::{
-    DecisionRule, FilterConfig, Model, PolicyKind, PolicyParams, Price, Privacy, PublicKey, ReplayConfig, Route,
-    RouteRole, Routing,
+    DecisionRule, FilterConfig, Model, PolicyKind, PolicyParams, Price, Privacy, PublicKey, ReplayConfig,
+    Route, RouteRole, Routing,
 };
 use dragoman_core::context::{META, SIGNALS};
 use dragoman_core::policy::{Projection, packed_len};
@@ -188,8 +188,12 @@ impl Host {
     pub fn push(&self, blob: &[u8]) -> (u32, Value) {
         let mut stream = self.stream();
         let length = blob.len().to_string();
-        let headers =
-            [(":method", "POST"), (":path", "/"), (":authority", "push"), ("content-length", length.as_str())];
+        let headers = [
+            (":method", "POST"),
+            (":path", "/"),
+            (":authority", "push"),
+            ("content-length", length.as_str()),
+        ];
         stream.request_headers(&headers, false);
         stream.request_body(blob, true);
         let reply = stream.local_reply().expect("a push is always answered");

@@ -34,14 +34,18 @@ impl Map {
 }
 
 /// The map, if it may be touched now; `write` says whether it is to be changed.
-fn open<'s>(state: &'s mut State, number: i32, write: bool) -> Result<(&'static str, &'s mut Headers)> {
+fn open(state: &mut State, number: i32, write: bool) -> Result<(&'static str, &mut Headers)> {
     let callback = state.callback;
-    let map = Map::new(number).ok_or_else(|| refused(callback, "asks for a header map", "the mock has no such map"))?;
+    let map = Map::new(number)
+        .ok_or_else(|| refused(callback, "asks for a header map", "the mock has no such map"))?;
     let name = map.name();
     if map == Map::CallResponse {
         let answer = state.answer.as_mut().filter(|a| !write && !a.headers.is_empty());
         let why = "there are none, or they may not be changed";
-        return Ok((name, &mut answer.ok_or_else(|| refused(callback, "touches call response headers", why))?.headers));
+        return Ok((
+            name,
+            &mut answer.ok_or_else(|| refused(callback, "touches call response headers", why))?.headers,
+        ));
     }
     let flow = state.flow()?;
     let reading_for_log = callback == Callback::Log && !write;
@@ -55,7 +59,11 @@ fn open<'s>(state: &'s mut State, number: i32, write: bool) -> Result<(&'static 
     };
     if !held && !reading_for_log {
         let verb = if write { "changes" } else { "reads" };
-        return Err(refused(callback, &format!("{verb} {name} headers"), "they have left already or are not here yet"));
+        return Err(refused(
+            callback,
+            &format!("{verb} {name} headers"),
+            "they have left already or are not here yet",
+        ));
     }
     Ok((name, if map == Map::Request { &mut flow.request_headers } else { &mut flow.response_headers }))
 }
@@ -102,7 +110,14 @@ fn clean(c: &Caller<State>, key: (u32, u32), value: (u32, u32)) -> Result<(Strin
     Ok((key, value))
 }
 
-fn replace(mut c: Caller<State>, map: i32, key: u32, key_len: u32, value: u32, value_len: u32) -> Result<i32> {
+fn replace(
+    mut c: Caller<State>,
+    map: i32,
+    key: u32,
+    key_len: u32,
+    value: u32,
+    value_len: u32,
+) -> Result<i32> {
     let (key, value) = clean(&c, (key, key_len), (value, value_len))?;
     let (name, headers) = open(c.data_mut(), map, true)?;
     let shown = String::from_utf8_lossy(&value).into_owned();

@@ -156,7 +156,11 @@ impl Host {
 
     /// A new request.
     pub fn stream(&self) -> Stream {
-        assert_eq!(*self.configured.borrow(), Some(true), "Envoy sends no traffic to a plugin that is not configured");
+        assert_eq!(
+            *self.configured.borrow(),
+            Some(true),
+            "Envoy sends no traffic to a plugin that is not configured"
+        );
         Stream::new(self)
     }
 

@@ -39,7 +39,8 @@ pub(super) fn give(caller: &mut Caller<State>, bytes: &[u8], at_ptr: u32, at_len
     let len = u32::try_from(bytes.len())?;
     let mut at = 0;
     if len > 0 {
-        let allocate = caller.data().allocate.clone().ok_or_else(|| Error::msg("no allocator is exported"))?;
+        let allocate =
+            caller.data().allocate.clone().ok_or_else(|| Error::msg("no allocator is exported"))?;
         at = allocate.call(&mut *caller, len)?;
         write(caller, at, bytes)?;
     }

@@ -49,7 +49,14 @@ fn set_effective_context(mut c: Caller<State>, context: u32) -> Result<i32> {
     Ok(if known { status::OK } else { status::BAD_ARGUMENT })
 }
 
-fn get_shared(mut c: Caller<State>, key: u32, key_len: u32, at_ptr: u32, at_len: u32, at_cas: u32) -> Result<i32> {
+fn get_shared(
+    mut c: Caller<State>,
+    key: u32,
+    key_len: u32,
+    at_ptr: u32,
+    at_len: u32,
+    at_cas: u32,
+) -> Result<i32> {
     let key = text(&c, key, key_len)?;
     c.data_mut().note(format!("get shared {key}"));
     let found = c.data().shared.borrow().get(&key).map(|(value, cas)| (value.to_vec(), cas));
@@ -59,7 +66,14 @@ fn get_shared(mut c: Caller<State>, key: u32, key_len: u32, at_ptr: u32, at_len:
     Ok(status::OK)
 }
 
-fn set_shared(mut c: Caller<State>, key: u32, key_len: u32, value: u32, value_len: u32, cas: u32) -> Result<i32> {
+fn set_shared(
+    mut c: Caller<State>,
+    key: u32,
+    key_len: u32,
+    value: u32,
+    value_len: u32,
+    cas: u32,
+) -> Result<i32> {
     let (key, value) = (text(&c, key, key_len)?, read(&c, value, value_len)?);
     c.data_mut().note(format!("set shared {key}"));
     let done = c.data().shared.borrow_mut().set(&key, value, cas);
@@ -70,7 +84,8 @@ fn define_metric(mut c: Caller<State>, kind: u32, name: u32, len: u32, at_id: u3
     let name = text(&c, name, len)?;
     let callback = c.data().callback;
     let kinds = [Kind::Counter, Kind::Gauge, Kind::Histogram];
-    let kind = *kinds.get(kind as usize).ok_or_else(|| refused(callback, "defines a metric", "of no known kind"))?;
+    let kind =
+        *kinds.get(kind as usize).ok_or_else(|| refused(callback, "defines a metric", "of no known kind"))?;
     let id = c.data().shared.borrow_mut().define(kind, &name);
     let id = id.map_err(|why| refused(callback, "defines a metric", &why))?;
     write_u32(&mut c, at_id, id as u32)?;
@@ -83,7 +98,11 @@ fn with_metric(c: &mut Caller<State>, id: u32, takes: &[Kind], change: impl FnOn
     let mut shared = c.data().shared.borrow_mut();
     let Some(metric) = shared.metrics.get_mut(id as usize) else { return Ok(status::NOT_FOUND) };
     if !takes.contains(&metric.kind) {
-        return Err(refused(callback, &format!("changes {}", metric.name), "a metric of its kind has no such change"));
+        return Err(refused(
+            callback,
+            &format!("changes {}", metric.name),
+            "a metric of its kind has no such change",
+        ));
     }
     change(&mut metric.value);
     metric.count += 1;
@@ -128,7 +147,8 @@ fn http_call(
     let trailers = unpack(&read(&c, trailers, trailers_len)?)?;
     let body = read(&c, body, body_len)?;
     let (callback, context) = (c.data().callback, c.data().context);
-    let missing = [":method", ":path", ":authority"].iter().any(|name| !headers.iter().any(|(n, _)| n == name));
+    let missing =
+        [":method", ":path", ":authority"].iter().any(|name| !headers.iter().any(|(n, _)| n == name));
     if missing || timeout_ms == 0 || !trailers.is_empty() {
         return Err(refused(callback, "makes a call", "without method, path, authority or timeout"));
     }
@@ -159,7 +179,8 @@ fn send_local_response(
     let headers = unpack(&read(&c, headers, headers_len)?)?;
     let body = read(&c, body, body_len)?;
     let callback = c.data().callback;
-    let in_request = [Callback::RequestHeaders, Callback::RequestBody, Callback::RequestTrailers].contains(&callback);
+    let in_request =
+        [Callback::RequestHeaders, Callback::RequestBody, Callback::RequestTrailers].contains(&callback);
     let flow = c.data_mut().flow()?;
     if !in_request || flow.local_reply.is_some() || !(200..600).contains(&code) {
         return Err(refused(callback, &format!("answers {code} itself"), "too late, twice, or not a status"));

@@ -35,7 +35,14 @@ impl Stream {
         vm.store.data_mut().flows.insert(id, Flow::default());
         vm.enter::<_, ()>(Callback::Create, id, "proxy_on_context_create", (id, host.root));
         drop(vm);
-        Self { host: host.clone(), id, stage: Stage::New, held: false, forwarded: Vec::new(), calls: Vec::new() }
+        Self {
+            host: host.clone(),
+            id,
+            stage: Stage::New,
+            held: false,
+            forwarded: Vec::new(),
+            calls: Vec::new(),
+        }
     }
 
     // === The request ===

@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 client over plain sockets: tests must be able to send bytes that a well-behaved client
 //! refuses to send, and to see when each byte of an answer arrives.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 

@@ -75,6 +75,7 @@ pub struct System {
     pub listen: Listen,
     dir: tempfile::TempDir,
     workers: u32,
+    keys: Vec<(String, String)>,
     envoy: Option<Process>,
     sidecar: Option<Process>,
 }
@@ -99,8 +100,11 @@ impl System {
             .expect("the stand-in models start");
         let [gateway, push, admin, sidecar] = free_ports();
         let listen = Listen { gateway, push, admin, sidecar };
-        let mut system = Self { sims, listen, dir, workers: plan.workers, envoy: None, sidecar: None };
-        std::fs::write(system.config_path(), system.document(&plan).to_string()).expect("the config is written");
+        let key = |m: &ModelConfig| Some((key_variable(&m.name), key_of(m)?.2));
+        let keys = plan.models.iter().filter_map(key).collect();
+        let mut system = Self { sims, listen, dir, workers: plan.workers, keys, envoy: None, sidecar: None };
+        std::fs::write(system.config_path(), system.document(&plan).to_string())
+            .expect("the config is written");
         system.render();
         if plan.sidecar {
             system.start_sidecar();
@@ -114,8 +118,11 @@ impl System {
         let model = |m: &ModelConfig| {
             let endpoint = format!("http://{}", self.sims.addr(&m.name));
             let price = json!({"input": m.price.input, "output": m.price.output});
+            let api_key = key_of(m).map(|(header, prefix, _)| {
+                json!({"header": header, "prefix": prefix, "env": key_variable(&m.name)})
+            });
             let apis = json!(["chat_completions", "completions", "responses", "messages"]);
-            (m.name.clone(), json!({"endpoint": endpoint, "price": price, "apis": apis}))
+            (m.name.clone(), json!({"endpoint": endpoint, "price": price, "apis": apis, "api_key": api_key}))
         };
         let mut document = json!({
             "listen": {
@@ -156,7 +163,8 @@ impl System {
     /// The configuration, as core reads it.
     pub fn config(&self) -> Config {
         let text = std::fs::read_to_string(self.config_path()).expect("the config is readable");
-        Config::from_value(&serde_json::from_str(&text).expect("the config is JSON")).expect("the config is valid")
+        Config::from_value(&serde_json::from_str(&text).expect("the config is JSON"))
+            .expect("the config is valid")
     }
 
     fn render(&self) {
@@ -177,6 +185,7 @@ impl System {
         let mut command = std::process::Command::new(process::envoy());
         command.arg("-c").arg(self.envoy_config_path());
         command.args(["--concurrency", &self.workers.to_string(), "--disable-hot-restart"]);
+        command.envs(self.keys.iter().cloned());
         command.args(["--log-level", "warning", "--component-log-level", "wasm:info"]);
         self.envoy = Some(Process::spawn("envoy", command, &self.log_path("envoy")));
         wait_until("Envoy is ready", START, || {
@@ -230,6 +239,18 @@ impl System {
     pub fn hits(&self) -> Vec<(String, u64)> {
         self.sims.stats().models.into_iter().map(|(name, stats)| (name, stats.requests)).collect()
     }
+}
+
+/// Header, prefix and key of `authorization: Bearer KEY` or `x-api-key: KEY`.
+fn key_of(model: &ModelConfig) -> Option<(String, String, String)> {
+    let (header, value) = model.api_key_header.as_ref()?.split_once(": ")?;
+    let (prefix, key) = value.rsplit_once(' ').map_or(("", value), |(p, k)| (p, k));
+    let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix} ") };
+    Some((header.to_owned(), prefix, key.to_owned()))
+}
+
+fn key_variable(model: &str) -> String {
+    format!("DRAGOMAN_TEST_KEY_{}", model.to_ascii_uppercase())
 }
 
 /// Polls until `done`; fails the test with `what` after `limit`.

@@ -44,8 +44,10 @@ pub fn favouring(routing: &Routing, version: u64, favour: &Favour) -> Snapshot {
         })
         .collect();
     let created_ms = 1_700_000_000_000;
-    let meta = SnapshotMeta { schema: SCHEMA, version, created_ms, observations: vec![0; routes.len()], routing };
-    Snapshot::new(meta, Projection::new(k, d, projection).expect("a projection"), &routes).expect("a snapshot")
+    let meta =
+        SnapshotMeta { schema: SCHEMA, version, created_ms, observations: vec![0; routes.len()], routing };
+    Snapshot::new(meta, Projection::new(k, d, projection).expect("a projection"), &routes)
+        .expect("a snapshot")
 }
 
 /// Signs it with the system's own key, as the sidecar would.

@@ -10,21 +10,24 @@ bin=target/release
 
 # Each run starts knowing nothing.
 rm -rf "$run" && mkdir -p "$run"
-pids=()
-stop() { [ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; }
+pids=""
+last=""
+# shellcheck disable=SC2086 # a list of numbers
+stop() { [ -z "$pids" ] || kill $pids 2>/dev/null || true; wait 2>/dev/null || true; }
 trap stop EXIT
 trap 'exit 130' INT TERM
 
 start() { # NAME COMMAND...
   local name=$1; shift
   "$@" >"$run/$name.log" 2>&1 &
-  pids+=($!)
+  last=$!
+  pids="$pids $last"
 }
 
 ready() { # NAME URL
   for _ in $(seq 600); do
     curl --silent --fail --output /dev/null "$2" && return
-    kill -0 "${pids[-1]}" 2>/dev/null || break
+    kill -0 "$last" 2>/dev/null || break
     sleep 0.2
   done
   echo "$1 did not start; the end of $run/$1.log:" >&2
@@ -71,6 +74,6 @@ if [ "$seconds" -gt 0 ]; then
   [ "$left" -le 0 ] || { echo "Serving for another $left s (DEMO_SECONDS=$seconds)."; sleep "$left"; }
 else
   echo "Serving until Ctrl-C."
-  sleep infinity & wait $! || true
+  while :; do sleep 3600 & wait $!; done
 fi
 exit "$status"

@@ -93,6 +93,8 @@ impl Verdict {
     }
 
     fn decide(worker: &Worker, request: &PromptRequest, loaded: Rc<Loaded>, watch: &mut Watch) -> Self {
+        // Reading a new snapshot is not the encoder's time.
+        watch.lap();
         let embedding = worker.encoder.embed(&request.prompt).inspect_err(|error| {
             worker.stats.embed_failed.add(1);
             worker.warn(&format!("deciding without an embedding: {error}"));

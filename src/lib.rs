@@ -8,6 +8,10 @@
 //! `route` decides requests, `push` takes snapshots from the sidecar, `recover` fetches the snapshot after a
 //! restart of Envoy, `attempt` renames the model of an escalated request.
 
+#![deny(
+    clippy::indexing_slicing,
+    reason = "an index out of range is a trap, and a trap ends every stream of the worker"
+)]
 #![allow(missing_docs, reason = "a cdylib has no public API; the lint sees the macro's entry point")]
 
 mod attempt;

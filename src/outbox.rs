@@ -7,23 +7,29 @@ use dragoman_core::config::ReplayConfig;
 /// Largest body of one call, bytes; well below what the sidecar takes.
 const MAX_CALL: usize = 4 << 20;
 
+/// Largest outbox, bytes: records that carry prompts (`privacy.store_prompts`) can be long, and the VM's heap is
+/// every stream's.
+const MAX_WAITING: usize = 32 << 20;
+
 /// Records waiting for the sidecar, each a line of JSON. One call is under way at a time; what it carries stays
 /// here until the sidecar acknowledges it.
 pub(crate) struct Outbox {
     config: ReplayConfig,
     waiting: VecDeque<Vec<u8>>,
+    bytes: usize,
     under_way: Option<(u32, usize)>,
 }
 
 impl Outbox {
     pub(crate) fn new(config: ReplayConfig) -> Self {
-        Self { config, waiting: VecDeque::new(), under_way: None }
+        Self { config, waiting: VecDeque::new(), bytes: 0, under_way: None }
     }
 
     /// Takes a record; false if the outbox is full and the record is dropped.
     pub(crate) fn push(&mut self, line: Vec<u8>) -> bool {
-        let room = self.waiting.len() < self.config.queue as usize;
+        let room = self.waiting.len() < self.config.queue as usize && self.bytes + line.len() <= MAX_WAITING;
         if room {
+            self.bytes += line.len();
             self.waiting.push_back(line);
         }
         room
@@ -59,7 +65,8 @@ impl Outbox {
             Some((current, count)) if current == token => {
                 self.under_way = None;
                 let gone = if settled { count.min(self.waiting.len()) } else { 0 };
-                self.waiting.drain(..gone);
+                let sizes = self.waiting.drain(..gone).map(|line| line.len());
+                self.bytes = self.bytes.saturating_sub(sizes.sum());
                 gone
             }
             _ => 0,

@@ -11,7 +11,6 @@ use dragoman_core::config::PublicKey;
 use dragoman_core::signals::SignalRules;
 use dragoman_core::snapshot::{Snapshot, SnapshotError};
 use proxy_wasm::hostcalls::{get_shared_data, set_shared_data};
-use proxy_wasm::types::Status;
 
 const VERSION: &str = "dragoman.version";
 const BLOB: &str = "dragoman.snapshot";
@@ -82,12 +81,28 @@ pub(crate) fn store(blob: &[u8], key: &PublicKey) -> Result<u64, Refused> {
     if version <= current {
         return Err(Refused::NotNewer { version, current });
     }
-    match set_shared_data(BLOB, Some(blob), cas) {
-        Ok(()) => {}
-        Err(Status::CasMismatch) | Err(_) => return Err(Refused::Busy),
+    set_shared_data(BLOB, Some(blob), cas).map_err(|_| Refused::Busy)?;
+    raise_version(version)?;
+    // Envoy's CAS does not guard a key that is not there yet: of two first writers both may think they won. The
+    // version says which one did, and that one makes sure that the blob is its own.
+    let stored = get_shared_data(BLOB).ok().and_then(|(stored, _)| stored);
+    if stored_version() == version && stored.as_deref() != Some(blob) {
+        set_shared_data(BLOB, Some(blob), None).map_err(|_| Refused::Busy)?;
     }
-    set_shared_data(VERSION, Some(&version.to_le_bytes()), None).map_err(|_| Refused::Busy)?;
     Ok(version)
+}
+
+/// Raises the stored version, never lowers it.
+fn raise_version(version: u64) -> Result<(), Refused> {
+    const TRIES: usize = 4;
+    for _ in 0..TRIES {
+        let (_, cas) = get_shared_data(VERSION).map_err(|_| Refused::Busy)?;
+        if stored_version() >= version || set_shared_data(VERSION, Some(&version.to_le_bytes()), cas).is_ok()
+        {
+            return Ok(());
+        }
+    }
+    Err(Refused::Busy)
 }
 
 /// Why a snapshot was not stored.

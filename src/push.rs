@@ -28,7 +28,9 @@ impl Push {
     fn refuse(&self, status: u32, reason: &str, message: &str) {
         log::warn!("push refused: {message}");
         count_refused();
-        self.answer(status, &serde_json::json!({"error": {"reason": reason, "message": message}}));
+        let version = params::stored_version();
+        let error = serde_json::json!({"reason": reason, "message": message});
+        self.answer(status, &serde_json::json!({"error": error, "version": version}));
     }
 
     fn take(&self, blob: &[u8]) {

@@ -1,4 +1,5 @@
 //! Decisions: which routes are candidates, what each is worth, which one is taken.
+#![deny(clippy::indexing_slicing)]
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
 //! The replay record: everything about one request that learning, explaining and judging need.
+#![deny(clippy::indexing_slicing)]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

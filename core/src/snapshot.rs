@@ -6,6 +6,7 @@
 //!
 //! It is accepted only whole, authentic, finite and of the right shapes. Whether it is *newer* is the caller's
 //! question ([`SnapshotMeta::version`]).
+#![deny(clippy::indexing_slicing)]
 
 mod tensors;
 

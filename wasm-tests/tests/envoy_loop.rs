@@ -71,7 +71,7 @@ fn teach(system: &System, good_model: &str, rounds: usize) {
         let before = snapshot_version(system);
         let feedback = rate(system, &replay_id(&reply), selected(&reply) == good_model);
         assert!(matches!(feedback.status, 200 | 202), "{}", feedback.text());
-        wait_until("a newer snapshot", Duration::from_secs(5), || snapshot_version(system) > before);
+        wait_until("a newer snapshot", Duration::from_secs(15), || snapshot_version(system) > before);
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Effort {
 
 impl Effort {
     /// For numbers to keep: under four minutes.
-    pub const FULL: Self = Self { starts: 3, blocks: 3, block: Duration::from_millis(2000), pushes: 20 };
+    pub const FULL: Self = Self { starts: 3, blocks: 3, block: Duration::from_millis(1500), pushes: 20 };
     /// To see that everything works.
     pub const QUICK: Self = Self { starts: 1, blocks: 1, block: Duration::from_millis(300), pushes: 5 };
 }

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use super::wire::Message;
 
+/// The end of the status line (`200 OK`) and a JSON body.
+pub type Answer = (&'static str, &'static str);
+
 /// Serves `listener` for the rest of the process, a thread per connection. `answer` gets the request line and the
-/// body, and gives the status line's end (`200 OK`) and a JSON body.
+/// body.
 pub fn serve<F>(listener: TcpListener, answer: F)
 where
-    F: Fn(&str, &[u8]) -> (&'static str, &'static str) + Send + Sync + 'static,
+    F: Fn(&str, &[u8]) -> Answer + Send + Sync + 'static,
 {
     let answer = Arc::new(answer);
     std::thread::spawn(move || {
@@ -22,7 +25,7 @@ where
     });
 }
 
-fn connection(stream: TcpStream, answer: &dyn Fn(&str, &[u8]) -> (&'static str, &'static str)) -> Result<()> {
+fn connection(stream: TcpStream, answer: &dyn Fn(&str, &[u8]) -> Answer) -> Result<()> {
     stream.set_nodelay(true)?;
     let (mut reader, mut writer) = (BufReader::new(stream.try_clone()?), stream);
     let mut request = Message::default();

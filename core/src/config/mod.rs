@@ -3,6 +3,7 @@
 //! This room owns the meaning of `dragoman.yaml` (the YAML itself is read at the edge; here it is already a JSON
 //! value). A value is refused once, here, in a sentence with its path; everything behind it may trust it. It must
 //! not know files, environment variables or Envoy.
+#![deny(clippy::indexing_slicing)]
 
 mod filter;
 mod model;

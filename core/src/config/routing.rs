@@ -203,6 +203,12 @@ fn read_decisions(
             section.error("name", format!("\"{name}\" is used twice"));
         }
         let category = section.text_or("category", &name);
+        for (key, text) in [("name", &name), ("category", &category)] {
+            // Both stand in response headers.
+            if text.chars().any(char::is_control) {
+                section.error(key, "must not have line breaks or other control characters");
+            }
+        }
         let when = section.sections("when").iter().filter_map(|s| read_condition(s, keywords)).collect();
         let names = section.texts("models");
         if names.is_empty() {

@@ -128,6 +128,18 @@ proptest::proptest! {
     }
 }
 
+#[test]
+fn a_decision_cannot_smuggle_a_line_break_into_a_header() {
+    let mut document = document();
+    document["decisions"] = json!([{"name": "a\r\nx-evil: 1", "category": "b\nc", "models": ["small"]}]);
+    let errors = errors(&document);
+    assert!(
+        errors.iter().any(|e| e.starts_with("decisions[0].name: must not have line breaks")),
+        "{errors:?}"
+    );
+    assert!(errors.iter().any(|e| e.starts_with("decisions[0].category: must not have line breaks")));
+}
+
 /// The names of the keys that the reader knows at `path` (dots between sections), from its own error message.
 fn known_keys(path: &str) -> Vec<String> {
     let mut document = document();

@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 /// Longest wait for Envoy's answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// First and longest wait between tries.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// Bytes of a refusal that are read.
 const MAX_REASON: usize = 4096;
 
@@ -94,8 +94,12 @@ impl Pusher {
             return Ok(());
         }
         let body = Limited::new(response.into_body(), MAX_REASON).collect().await;
-        let reason =
-            body.map(|b| String::from_utf8_lossy(&b.to_bytes()).trim().to_owned()).unwrap_or_default();
+        let body = body.map(|b| b.to_bytes()).unwrap_or_default();
+        if status == StatusCode::CONFLICT && version_in(&body) == Some(snapshot.version) {
+            // Envoy fetched it itself after a restart.
+            return Ok(());
+        }
+        let reason = String::from_utf8_lossy(&body).trim().to_owned();
         Err(Failure { status, why: format!("it answered {status} {reason}") })
     }
 }
@@ -115,6 +119,11 @@ pub async fn run(mut pusher: Pusher, mut published: watch::Receiver<Option<Publi
             wait = (wait * 2).min(longest);
         }
     }
+}
+
+/// The version Envoy says it has, in a refusal.
+fn version_in(body: &[u8]) -> Option<u64> {
+    serde_json::from_slice::<serde_json::Value>(body).ok()?.get("version")?.as_u64()
 }
 
 /// The innermost cause says what happened ("connection refused"); the outer ones only that something did.

@@ -26,7 +26,7 @@ enum Role {
     None,
     Route(Rc<Worker>),
     Push(Rc<PublicKey>),
-    Recover(Recover),
+    Recover(Box<Recover>),
     Attempt(Rc<Attempt>),
 }
 
@@ -38,7 +38,9 @@ impl Role {
         Ok(match config {
             FilterConfig::Route(role) => Self::Route(Rc::new(Worker::new(role)?)),
             FilterConfig::Push { public_key } => Self::Push(Rc::new(public_key)),
-            FilterConfig::Recover { public_key, sidecar } => Self::Recover(Recover::new(public_key, sidecar)),
+            FilterConfig::Recover { public_key, sidecar } => {
+                Self::Recover(Box::new(Recover::new(public_key, sidecar)))
+            }
             FilterConfig::Attempt { cluster, upstream_model } => {
                 Self::Attempt(Rc::new(Attempt { cluster, upstream_model }))
             }

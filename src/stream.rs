@@ -53,7 +53,7 @@ impl Stream {
         }
     }
 
-    fn to_default(&mut self, api: Api, since: Instant, reason: &'static str) {
+    fn take_default_route(&mut self, api: Api, since: Instant, reason: &'static str) {
         self.worker.warn(reason);
         let verdict = Verdict::default_route(&self.worker, api, reason);
         self.phase = Phase::Decided(Box::new(Watching::new(verdict, since)));
@@ -99,7 +99,7 @@ impl HttpContext for Stream {
         let since = Instant::now();
         match self.unreadable(end_of_stream) {
             Some(reason) => {
-                self.to_default(api, since, reason);
+                self.take_default_route(api, since, reason);
                 Action::Continue
             }
             None => {
@@ -112,7 +112,7 @@ impl HttpContext for Stream {
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         let Phase::Reading { api, since } = self.phase else { return Action::Continue };
         if size > self.worker.config.max_body_bytes {
-            self.to_default(api, since, "too_large");
+            self.take_default_route(api, since, "too_large");
         } else if end_of_stream {
             self.decide(api, since, size);
         } else {
@@ -124,7 +124,7 @@ impl HttpContext for Stream {
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         // The body may no longer be changed once trailers are here.
         if let Phase::Reading { api, since } = self.phase {
-            self.to_default(api, since, "trailers");
+            self.take_default_route(api, since, "trailers");
         }
         Action::Continue
     }

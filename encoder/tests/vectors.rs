@@ -1,4 +1,5 @@
 //! The shipped encoder against the vectors its training wrote down (torch through onnxruntime).
+#![allow(clippy::expect_used, reason = "helpers of a test may fail it")]
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -1,3 +1,5 @@
+#![allow(clippy::needless_range_loop, reason = "matrix algebra reads best with its indices")]
+
 use proptest::prelude::*;
 
 use super::*;

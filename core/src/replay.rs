@@ -117,16 +117,20 @@ pub struct Stages {
 }
 
 /// Completion tokens of an answer: its usage, or where that is missing (streams often have none) the estimate of
-/// its text; `None` of a failed one.
+/// its text; `None` of a failed one, or of one that holds no text.
 pub fn completion_tokens(response: &ResponseFacts) -> Option<u32> {
+    let ok = matches!(response.status, 200..=299);
     let written = (f64::from(response.content_chars) / CHARS_PER_TOKEN) as u32;
-    matches!(response.status, 200..=299).then(|| response.completion_tokens.unwrap_or(written))
+    response.completion_tokens.or((written > 0).then_some(written)).filter(|_| ok)
 }
 
 /// Dollars of an answer; where its usage is not known, by the estimate of its text.
 pub fn dollars(price: Price, request: &RequestFacts, response: &ResponseFacts) -> f64 {
     let prompt = response.prompt_tokens.unwrap_or(request.token_estimate);
-    completion_tokens(response).map_or(0.0, |tokens| price.dollars(f64::from(prompt), f64::from(tokens)))
+    match response.status {
+        200..=299 => price.dollars(f64::from(prompt), completion_tokens(response).map_or(0.0, f64::from)),
+        _ => 0.0,
+    }
 }
 
 /// Text of a UUIDv7 (RFC 9562 §5.7) from a time in milliseconds and ten random bytes.

@@ -1,6 +1,7 @@
 //! `POST /v1/router_replay/{id}/feedback`.
 
 use axum::http::{Method, StatusCode};
+use dragoman_core::replay::completion_tokens;
 use dragoman_core::reward::Feedback;
 use dragoman_core::snapshot::Snapshot;
 use dragoman_sidecar::learn::{State, projection};
@@ -21,7 +22,7 @@ fn told_at_once(house: &House, count: u64, liked: &[u64]) -> Snapshot {
         let said = Feedback { rating: Some(5), ..Default::default() };
         let said: &[Feedback] = if liked.contains(&n) { &[said] } else { &[] };
         let reward = state.reward(&record, said).total;
-        let tokens = record.response.completion_tokens;
+        let tokens = completion_tokens(&record.response);
         learner.observe(record.route.as_ref().unwrap(), record.context.as_ref().unwrap(), reward, tokens);
         state.observe(&record);
     }

@@ -37,6 +37,13 @@ impl Verdict {
     /// The default route, without a decision; the request stays as it is.
     pub(crate) fn default_route(worker: &Worker, api: Api, reason: &str) -> Self {
         worker.stats.count_default(reason);
+        let mut verdict = Self::blank(worker, api);
+        verdict.record.default_reason = Some(reason.to_owned());
+        verdict
+    }
+
+    /// Nothing decided yet.
+    fn blank(worker: &Worker, api: Api) -> Self {
         let time_ms = now_ms();
         let record = ReplayRecord {
             schema: SCHEMA,
@@ -53,7 +60,7 @@ impl Verdict {
             model: worker.config.default_cluster.clone(),
             propensity: 1.0,
             explored: false,
-            default_reason: Some(reason.to_owned()),
+            default_reason: None,
             signals: Signals::default(),
             request: RequestFacts::default(),
             response: ResponseFacts::default(),
@@ -131,9 +138,8 @@ impl Verdict {
 
     fn decided(worker: &Worker, api: Api, loaded: &Loaded, decision: &Decision) -> Self {
         let routing = &loaded.snapshot.meta.routing;
-        let mut verdict = Self::default_route(worker, api, "");
+        let mut verdict = Self::blank(worker, api);
         let record = &mut verdict.record;
-        record.default_reason = None;
         record.explored = decision.explored;
         record.candidates = candidates(routing, decision);
         let taken = decision.chosen.and_then(|i| record.candidates.get(i));

@@ -58,20 +58,16 @@ fn explained(system: &System, id: &str) -> Value {
     get(system.listen.sidecar, &path).expect("the sidecar answers").json()
 }
 
-fn snapshot_version(system: &System) -> u64 {
-    get(system.listen.push, "/").and_then(|r| r.json()["version"].as_u64()).unwrap_or(0)
-}
-
 /// Asks, rates `good_model` good and all others bad, until the router has had time to learn it.
 fn teach(system: &System, good_model: &str, rounds: usize) {
     let prompts =
         ["write a sorting function", "how are you today?", "what is 12 times 7?", "who was Ada Lovelace?"];
     for i in 0..rounds {
         let reply = chat(system.listen.gateway, prompts[i % prompts.len()], &[]);
-        let before = snapshot_version(system);
+        let before = system.snapshot_version();
         let feedback = rate(system, &replay_id(&reply), selected(&reply) == good_model);
         assert!(matches!(feedback.status, 200 | 202), "{}", feedback.text());
-        wait_until("a newer snapshot", Duration::from_secs(15), || snapshot_version(system) > before);
+        wait_until("a newer snapshot", Duration::from_secs(15), || system.snapshot_version() > before);
     }
 }
 
@@ -127,9 +123,9 @@ fn killed_sidecar() {
         assert_eq!(explained(&system, id)["id"], json!(id), "what was acknowledged is there");
     }
     explained(&system, &while_away);
-    let before = snapshot_version(&system);
+    let before = system.snapshot_version();
     teach(&system, "b", 2);
-    assert!(snapshot_version(&system) > before, "and it goes on learning");
+    assert!(system.snapshot_version() > before, "and it goes on learning");
 }
 
 fn restarted_envoy() {
@@ -139,7 +135,7 @@ fn restarted_envoy() {
     assert_eq!(route, "b");
     system.kill_envoy();
     let ready = system.start_envoy();
-    wait_until("the parameters are back", Duration::from_secs(1), || snapshot_version(&system) > 0);
+    wait_until("the parameters are back", Duration::from_secs(1), || system.snapshot_version() > 0);
     println!("parameters back {:?} after Envoy was ready", ready.elapsed());
     assert_eq!(selected(&chat(system.listen.gateway, "hello", &[])), route);
 }

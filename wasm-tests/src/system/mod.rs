@@ -110,6 +110,10 @@ impl System {
             system.start_sidecar();
         }
         system.start_envoy();
+        if plan.sidecar {
+            // A request before the first snapshot is not decided, so nothing would be learned from it.
+            wait_until("Envoy has the sidecar's snapshot", START, || system.snapshot_version() > 0);
+        }
         system
     }
 
@@ -226,6 +230,11 @@ impl System {
     /// Posts a snapshot to Envoy's push listener.
     pub fn push(&self, blob: &[u8]) -> Reply {
         post(self.listen.push, "/v1/snapshot", blob)
+    }
+
+    /// Version of the snapshot that Envoy's workers share, 0 if there is none.
+    pub fn snapshot_version(&self) -> u64 {
+        get(self.listen.push, "/").and_then(|r| r.json()["version"].as_u64()).unwrap_or(0)
     }
 
     /// A statistic of Envoy, 0 if there is none (yet).

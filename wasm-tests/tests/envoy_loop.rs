@@ -1,6 +1,7 @@
 //! The whole circle on real parts: Envoy with the shipped filter, the sidecar's binary, stand-in models. What the
 //! users say changes where the next requests go; killed parts come back without losing what they acknowledged.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use dragoman_demo::sim::{ModelConfig, Price};
@@ -11,9 +12,11 @@ use serde_json::{Value, json};
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let tests: [(&str, fn()); 4] = [
+    let tests: [(&str, fn()); 6] = [
         ("what_users_say_changes_where_the_next_requests_go", the_circle_turns),
         ("a_killed_sidecar_delays_nothing_and_loses_nothing_it_acknowledged", killed_sidecar),
+        ("a_hung_sidecar_delays_nothing_and_gets_everything_later", hung_sidecar),
+        ("envoy_takes_the_ready_configuration_with_tls_and_keys", ready_configuration),
         ("after_a_restart_of_envoy_the_parameters_are_back_within_a_second", restarted_envoy),
         ("an_escalated_request_is_explained_with_both_attempts", escalated_record),
     ];
@@ -107,15 +110,7 @@ fn killed_sidecar() {
     let route_before = selected(&chat(system.listen.gateway, "hello", &[]));
 
     system.kill_sidecar();
-    let slowest = (0..30)
-        .map(|_| {
-            let start = Instant::now();
-            let reply = chat(system.listen.gateway, "hello", &[]);
-            assert_eq!((reply.status, selected(&reply)), (200, route_before.clone()));
-            start.elapsed()
-        })
-        .max();
-    assert!(slowest < Some(Duration::from_secs(1)), "no request waits for the sidecar: {slowest:?}");
+    served_without_waiting(&system, &route_before);
     let while_away = replay_id(&chat(system.listen.gateway, "asked while the sidecar was away", &[]));
 
     system.start_sidecar();
@@ -126,6 +121,58 @@ fn killed_sidecar() {
     let before = system.snapshot_version();
     teach(&system, "b", 2);
     assert!(system.snapshot_version() > before, "and it goes on learning");
+}
+
+fn served_without_waiting(system: &System, model: &str) {
+    let slowest = (0..30)
+        .map(|_| {
+            let start = Instant::now();
+            let reply = chat(system.listen.gateway, "hello", &[]);
+            assert_eq!((reply.status, selected(&reply).as_str()), (200, model));
+            start.elapsed()
+        })
+        .max();
+    assert!(slowest < Some(Duration::from_secs(1)), "no request waits for the sidecar: {slowest:?}");
+}
+
+fn hung_sidecar() {
+    let mut system = plan().start();
+    teach(&system, "b", 12);
+    system.hang_sidecar();
+    served_without_waiting(&system, "b");
+    let id = replay_id(&chat(system.listen.gateway, "asked while the sidecar hung", &[]));
+    system.wake_sidecar();
+    assert_eq!(explained(&system, &id)["id"], json!(id));
+    assert!(system.stop_sidecar(), "SIGTERM ends it in order");
+    system.start_sidecar();
+    assert_eq!(explained(&system, &id)["id"], json!(id), "and the log has it");
+}
+
+/// Envoy itself says that what `dragoman render envoy` writes for real providers is valid.
+fn ready_configuration() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let config = folder.path().join("dragoman.yaml");
+    let ready = std::fs::read_to_string(workspace("envoy/dragoman.yaml")).expect("the ready configuration");
+    std::fs::write(&config, format!("{ready}data_dir: {:?}\n", folder.path())).expect("written");
+    let bootstrap = folder.path().join("envoy.yaml");
+    let rendered = Command::new(binary("dragoman"))
+        .args(["render", "envoy", "--config"])
+        .arg(&config)
+        .arg("--wasm")
+        .arg(dragoman_wasm_tests::wasm_path())
+        .arg("--out")
+        .arg(&bootstrap)
+        .status();
+    assert!(rendered.is_ok_and(|s| s.success()), "`dragoman render envoy`");
+    let output = Command::new(envoy())
+        .args(["--mode", "validate", "-c"])
+        .arg(&bootstrap)
+        .envs([("OPENAI_API_KEY", "x"), ("ANTHROPIC_API_KEY", "y")])
+        .output()
+        .expect("Envoy runs");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("OK"), "{said}");
 }
 
 fn restarted_envoy() {

@@ -218,6 +218,21 @@ impl System {
         self.sidecar = None;
     }
 
+    /// The sidecar hangs: its sockets stay open, nobody answers.
+    pub fn hang_sidecar(&self) {
+        self.sidecar.as_ref().expect("the sidecar runs").signal("STOP");
+    }
+
+    /// The sidecar goes on.
+    pub fn wake_sidecar(&self) {
+        self.sidecar.as_ref().expect("the sidecar runs").signal("CONT");
+    }
+
+    /// Asks the sidecar to stop (SIGTERM); true if it ended in order.
+    pub fn stop_sidecar(&mut self) -> bool {
+        self.sidecar.take().is_some_and(Process::terminate)
+    }
+
     /// What Envoy (`envoy`) or the sidecar (`sidecar`) printed so far.
     pub fn log(&self, part: &str) -> String {
         std::fs::read_to_string(self.log_path(part)).unwrap_or_default()

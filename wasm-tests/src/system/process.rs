@@ -22,10 +22,15 @@ impl Process {
 
     /// Asks it to stop (SIGTERM) and waits; true if it ended with status 0.
     pub fn terminate(mut self) -> bool {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status();
-        assert!(sent.is_ok_and(|s| s.success()), "{} cannot be signalled", self.name);
+        self.signal("TERM");
         self.child.wait().is_ok_and(|status| status.success())
+    }
+
+    /// Sends it a signal: `STOP` makes it hang, `CONT` goes on.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(sent.is_ok_and(|s| s.success()), "{} cannot be signalled", self.name);
     }
 
     /// Its process id.

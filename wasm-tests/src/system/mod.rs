@@ -8,6 +8,7 @@ mod snapshots;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use dragoman_core::config::Config;
@@ -286,10 +287,20 @@ pub fn wait_until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Four loopback ports that were free a moment ago.
+/// Four loopback ports that were free a moment ago, below those the kernel gives to outgoing connections: the
+/// sidecar's tries to reach an Envoy that is still starting must not take Envoy's own port.
 fn free_ports() -> [SocketAddr; 4] {
-    let listeners = [(); 4].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|l| l.local_addr().expect("a bound address"))
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let ports = 20_000..32_000;
+    let free = || loop {
+        let step = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = ports.start + step % (ports.end - ports.start);
+        let at = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).expect("a port")));
+        if std::net::TcpListener::bind(at).is_ok() {
+            return at;
+        }
+    };
+    [(); 4].map(|()| free())
 }
 
 /// The path below the workspace's root.

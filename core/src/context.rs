@@ -72,6 +72,8 @@ pub const META_NAMES: [&str; META] = [
 
 /// Index of the constant 1 among the meta features.
 pub const BIAS: usize = 0;
+/// Index of the flag that there is an embedding, among the meta features.
+pub const HAS_EMBEDDING: usize = 1;
 
 /// The context vector of one request: `D + 48` numbers, each exactly an f16.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,21 +126,26 @@ fn round(v: f32) -> f32 {
 fn signal_features(s: &Signals) -> [f32; SIGNALS] {
     let flag = |on: bool| if on { 1.0 } else { 0.0 };
     let keyword = s.keywords.iter().map(|k| k.score).fold(0.0, f32::max);
+    let [language_other, language_cjk] =
+        [!matches!(s.language, Language::En | Language::Unknown), s.language == Language::Cjk].map(flag);
     let mut f = [0.0; SIGNALS];
-    let mut set = |name: &str, value: f32| {
-        if let Some(slot) = SIGNAL_NAMES.iter().position(|n| *n == name).and_then(|i| f.get_mut(i)) {
+    // In the order of SIGNAL_NAMES: domains and fact check (0..15) and modes (19..25) have no signal yet.
+    let live = [
+        (15, s.code),
+        (16, s.math),
+        (17, s.question),
+        (18, s.complexity),
+        (25, keyword),
+        (28, language_other),
+        (29, language_cjk),
+        (30, s.digit_share),
+        (31, s.upper_share),
+    ];
+    for (index, value) in live {
+        if let Some(slot) = f.get_mut(index) {
             *slot = value;
         }
-    };
-    set("code", s.code);
-    set("math", s.math);
-    set("question", s.question);
-    set("complexity", s.complexity);
-    set("keyword", keyword);
-    set("language_not_english", flag(!matches!(s.language, Language::En | Language::Unknown)));
-    set("language_cjk", flag(s.language == Language::Cjk));
-    set("digit_share", s.digit_share);
-    set("upper_share", s.upper_share);
+    }
     f
 }
 
@@ -170,6 +177,7 @@ fn meta_features(has_embedding: bool, s: &Signals, facts: &RequestFacts) -> [f32
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signals::KeywordHit;
     use proptest::prelude::*;
 
     #[test]
@@ -178,6 +186,40 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), SIGNALS + META);
+    }
+
+    #[test]
+    fn every_signal_lands_at_the_index_of_its_name() {
+        let signals = Signals {
+            code: 0.1,
+            math: 0.2,
+            question: 0.3,
+            complexity: 0.4,
+            keywords: vec![KeywordHit { rule: "r".into(), matched: vec![], score: 0.5 }],
+            language: Language::Cjk,
+            digit_share: 0.6,
+            upper_share: 0.7,
+            ..Default::default()
+        };
+        let named = [
+            ("code", 0.1),
+            ("math", 0.2),
+            ("question", 0.3),
+            ("complexity", 0.4),
+            ("keyword", 0.5),
+            ("language_not_english", 1.0),
+            ("language_cjk", 1.0),
+            ("digit_share", 0.6),
+            ("upper_share", 0.7),
+        ];
+        let features = signal_features(&signals);
+        for (name, value) in SIGNAL_NAMES.iter().zip(features) {
+            let expected = named.iter().find(|(n, _)| n == name).map_or(0.0, |(_, v)| *v);
+            assert_eq!(value, expected, "{name}");
+            assert_eq!(name.starts_with("reserved_"), expected == 0.0, "{name}");
+        }
+        assert_eq!(META_NAMES[BIAS], "bias");
+        assert_eq!(META_NAMES[HAS_EMBEDDING], "has_embedding");
     }
 
     #[test]

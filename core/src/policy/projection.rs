@@ -1,6 +1,6 @@
 //! The projection `z = Px`: from the whole context to the k numbers the learner works in.
 
-use crate::context::{BIAS, META, META_NAMES, SIGNAL_NAMES, SIGNALS};
+use crate::context::{HAS_EMBEDDING, META, META_NAMES, SIGNAL_NAMES, SIGNALS};
 
 /// P, row-major `[k × d]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +41,7 @@ impl Projection {
         for component in components.chunks_exact(d.max(1)).take(count) {
             let shift: f32 = component.iter().zip(mean).map(|(c, m)| c * m).sum();
             let mut tail = [0.0; SIGNALS + META];
-            *tail.get_mut(SIGNALS + BIAS + 1)? = -shift * factor;
+            *tail.get_mut(SIGNALS + HAS_EMBEDDING)? = -shift * factor;
             values.extend(component.iter().map(|c| c * factor));
             values.extend(tail);
         }

@@ -18,10 +18,6 @@ pub(super) fn shipped() -> &'static (Engine, Module) {
     })
 }
 
-fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("wasm-tests lies in the workspace")
-}
-
 fn engine() -> Engine {
     let mut config = Config::new();
     config.wasm_simd(true).wasm_relaxed_simd(true).relaxed_simd_deterministic(true);
@@ -35,7 +31,7 @@ fn load(engine: &Engine, wasm: &[u8]) -> Module {
     let mut hasher = DefaultHasher::new();
     (wasm, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    let folder = workspace().join("target/mock-cache");
+    let folder = crate::system::workspace("target/mock-cache");
     let file = folder.join(format!("dragoman-{:016x}.cwasm", hasher.finish()));
     if file.exists() {
         // SAFETY: only this function writes this folder, and a file appears there whole or not at all.

@@ -28,6 +28,7 @@ struct Traffic {
 }
 
 /// One request.
+#[derive(Debug)]
 struct Asked {
     at: Instant,
     status: u16,
@@ -106,6 +107,8 @@ fn under_traffic() {
         sims.control(failing, &rate(1.0)).expect("it fails");
         std::thread::sleep(Duration::from_secs(1));
         sims.control(failing, &rate(0.0)).expect("it is well again");
+        // A request whose first try failed must not meet the next failing model on its second.
+        std::thread::sleep(Duration::from_millis(300));
     }
 
     let cost_before = predicted_cost(&system, "default/c");
@@ -129,13 +132,7 @@ fn under_traffic() {
     let asked = traffic.end();
     assert_eq!(system.envoy_id(), envoy);
     let failed: Vec<_> = asked.iter().filter(|a| a.status != 200 || !a.whole || a.model.is_empty()).collect();
-    let told = |a: &&&Asked| (a.status, a.whole, a.model.clone(), a.replay_id.clone());
-    assert!(
-        failed.is_empty(),
-        "{} failed: {:?}",
-        failed.len(),
-        failed.iter().take(5).map(|a| told(&a)).collect::<Vec<_>>()
-    );
+    assert!(failed.is_empty(), "{} failed, as {:?}", failed.len(), failed.first());
     let late = asked.iter().filter(|a| a.at > removed && a.model == "c").count();
     assert_eq!(late, 0, "a removed model is asked no more");
     let to_new = asked.iter().filter(|a| a.model == "c").count();

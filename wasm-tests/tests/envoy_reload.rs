@@ -1,12 +1,11 @@
-//! `dragoman.yaml` changes under traffic: models come and go and prices fall, nothing is restarted and nobody waits or
-//! fails.
+//! `dragoman.yaml` changes under traffic: models come and go and prices fall, nothing is restarted and no request fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use dragoman_demo::sim::{Control, ModelConfig, SimConfig, SimLlm};
+use dragoman_demo::sim::{Control, LatencyChange, ModelConfig, OutputTokens, SimConfig, SimLlm};
 use dragoman_wasm_tests::system::*;
 use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
@@ -35,6 +34,7 @@ struct Asked {
     model: String,
     replay_id: String,
     whole: bool,
+    took: Duration,
 }
 
 impl Traffic {
@@ -68,6 +68,7 @@ fn ask(gateway: std::net::SocketAddr, client: usize, number: usize) -> Asked {
     Asked {
         at,
         status: reply.status,
+        took: at.elapsed(),
         model: header("x-vsr-selected-model"),
         replay_id: header("x-vsr-replay-id"),
         whole: if streamed { reply.text().contains("[DONE]") } else { !reply.json().is_null() },
@@ -119,6 +120,16 @@ fn under_traffic() {
     });
     println!("the price acted {:?} after the edit", edited.elapsed());
 
+    // Clients that ask now wait longer for their answer than the removed model's cluster stays.
+    let slow = |per_token| Control {
+        latency_ms: Some(LatencyChange { first: None, per_token: Some(per_token) }),
+        output_tokens: Some(OutputTokens { mean: 40.0, spread: 0.0 }),
+        ..Default::default()
+    };
+    new.control("c", &slow(1000.0)).expect("it is slow");
+    std::thread::sleep(Duration::from_millis(500));
+    new.control("c", &slow(0.0)).expect("it is fast again");
+    let more = Traffic::start(system.listen.gateway);
     system.edit(|document| drop(document["models"].as_object_mut().expect("models").remove("c")));
     wait_until("the model is gone", Duration::from_secs(10), || {
         let models = get(system.listen.sidecar, "/v1/models").expect("the sidecar answers").json();
@@ -129,14 +140,19 @@ fn under_traffic() {
     assert!(has_cluster(&system, "a") && has_cluster(&system, "b"));
     std::thread::sleep(Duration::from_secs(1));
 
-    let asked = traffic.end();
+    let asked: Vec<Asked> = [traffic, more].into_iter().flat_map(Traffic::end).collect();
     assert_eq!(system.envoy_id(), envoy);
     let failed: Vec<_> = asked.iter().filter(|a| a.status != 200 || !a.whole || a.model.is_empty()).collect();
     assert!(failed.is_empty(), "{} failed, as {:?}", failed.len(), failed.first());
     let late = asked.iter().filter(|a| a.at > removed && a.model == "c").count();
     assert_eq!(late, 0, "a removed model is asked no more");
+    let long = asked.iter().filter(|a| a.model == "c" && a.took > Duration::from_secs(35)).count();
+    assert!(long > 0, "answers that outlive the cluster come whole");
     let to_new = asked.iter().filter(|a| a.model == "c").count();
-    println!("{} requests, {to_new} to the new model, none failed", asked.len());
+    println!(
+        "{} requests, {to_new} to the new model, {long} longer than its cluster; none failed",
+        asked.len()
+    );
 }
 
 /// What the next decision thinks that `route` costs.

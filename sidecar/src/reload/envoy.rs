@@ -38,14 +38,6 @@ pub(crate) struct Live {
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
-/// How far Envoy is with the files.
-enum Progress {
-    Taken,
-    NotYet,
-    /// Nobody answers: an Envoy that starts later reads the files then.
-    Away,
-}
-
 // === impl Live ===
 
 impl Live {
@@ -71,8 +63,9 @@ impl Live {
         let leaving =
             earlier[0].as_deref().map(|clusters| live::leaving(clusters, config)).unwrap_or_default();
         let files = live::files(config, &self.options, &leaving);
+        let serving = self.is_serving().await;
         write(&self.folder, &files)?;
-        if self.taken(&files).await {
+        if !serving || self.taken(&files).await {
             return Ok(!leaving.is_empty());
         }
         for (name, text) in live::FILES.iter().zip(earlier) {
@@ -99,35 +92,33 @@ impl Live {
         true
     }
 
+    /// Whether Envoy serves. One that is away or still starting reads the files when it has started.
+    async fn is_serving(&self) -> bool {
+        self.get(self.admin, "/ready").await.is_some_and(|said| said.starts_with(b"LIVE"))
+    }
+
     async fn taken(&self, files: &[File; 2]) -> bool {
         let started = tokio::time::Instant::now();
         while started.elapsed() < PATIENCE {
-            match self.progress(files).await {
-                Progress::Taken => {
-                    tokio::time::sleep(SETTLE).await;
-                    return true;
-                }
-                Progress::Away => return true,
-                Progress::NotYet => tokio::time::sleep(LOOK).await,
+            if self.has(files).await {
+                tokio::time::sleep(SETTLE).await;
+                return true;
             }
+            tokio::time::sleep(LOOK).await;
         }
         false
     }
 
-    async fn progress(&self, files: &[File; 2]) -> Progress {
+    async fn has(&self, [clusters, routes]: &[File; 2]) -> bool {
         let filter = "/stats?filter=(version_text|warming_clusters)$".replace('|', "%7C");
-        let Some(stats) = self.get(self.admin, &filter).await else { return Progress::Away };
-        let [clusters, routes] = files;
-        let lines = [
+        let stats = self.get(self.admin, &filter).await.unwrap_or_default();
+        let stats = String::from_utf8_lossy(&stats);
+        let wanted = [
             format!("cluster_manager.cds.version_text: \"{}\"", clusters.version),
             format!("http.{GATEWAY}.rds.{GATEWAY}.version_text: \"{}\"", routes.version),
             "cluster_manager.warming_clusters: 0".to_owned(),
         ];
-        let stats = String::from_utf8_lossy(&stats);
-        match lines.iter().all(|wanted| stats.lines().any(|line| line == wanted)) {
-            true => Progress::Taken,
-            false => Progress::NotYet,
-        }
+        wanted.iter().all(|wanted| stats.lines().any(|line| line == wanted))
     }
 
     /// Version of the snapshot that Envoy decides by; `None` if it is away.

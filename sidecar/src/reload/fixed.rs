@@ -111,3 +111,53 @@ fn new_keys(new: &Config, running: &Config) -> Vec<String> {
         |env| format!("api_key.env {env} is new: restart Envoy if it was not started with that variable");
     unknown.into_iter().map(told).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config(change: impl FnOnce(&mut serde_json::Value)) -> Config {
+        let mut document = json!({
+            "models": {"a": {"endpoint": "http://h", "price": {}}, "b": {"endpoint": "http://i", "price": {}}},
+            "default_model": "a", "envoy": {"live": "/live"},
+        });
+        change(&mut document);
+        Config::from_value(&document).unwrap()
+    }
+
+    #[test]
+    fn each_fixed_setting_keeps_its_running_value_and_is_named() {
+        let running = config(|_| ());
+        let mut new = config(|d| {
+            d["listen"] = json!({"push": "127.0.0.1:1"});
+            d["requests"] = json!({"max_body_bytes": 4096});
+            d["envoy"]["wasm"] = json!("other.wasm");
+            d["policy"] = json!({"alpha": 0.5});
+        });
+        let waiting = keep(&mut new, &running).unwrap();
+        let paths: Vec<&str> = waiting.iter().map(|s| s.split(' ').next().unwrap()).collect();
+        assert_eq!(paths, ["listen.push", "requests.max_body_bytes", "envoy"]);
+        assert_eq!(new, config(|d| d["policy"] = json!({"alpha": 0.5})));
+    }
+
+    #[test]
+    fn the_default_model_stays_where_it_is_wherever_it_stands() {
+        let running = config(|_| ());
+        let models = |d: &mut serde_json::Value| {
+            d["models"] = json!({"c": {"endpoint": "http://j", "price": {}}, "a": {"endpoint": "http://h", "price": {}}});
+            d["default_model"] = json!("c");
+        };
+        let mut new = config(models);
+        assert!(keep(&mut new, &running).unwrap()[0].starts_with("default_model changed"));
+        assert_eq!(new.routing.default_model, 1);
+    }
+
+    #[test]
+    fn a_key_that_envoy_may_not_have_is_named() {
+        let running = config(|_| ());
+        let mut new = config(|d| d["models"]["b"]["api_key"] = json!({"env": "NEW"}));
+        assert!(keep(&mut new, &running).unwrap()[0].starts_with("api_key.env NEW is new"));
+    }
+}

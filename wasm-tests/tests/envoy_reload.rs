@@ -32,7 +32,6 @@ struct Asked {
     at: Instant,
     status: u16,
     model: String,
-    replay_id: String,
     whole: bool,
     took: Duration,
 }
@@ -70,7 +69,6 @@ fn ask(gateway: std::net::SocketAddr, client: usize, number: usize) -> Asked {
         status: reply.status,
         took: at.elapsed(),
         model: header("x-vsr-selected-model"),
-        replay_id: header("x-vsr-replay-id"),
         whole: if streamed { reply.text().contains("[DONE]") } else { !reply.json().is_null() },
     }
 }

@@ -16,11 +16,21 @@ use serde_json::{Map, Number, Value};
 /// A text for people that names the file: why it cannot be read, the line and column of a syntax error or of a key
 /// that stands twice, or every error of its values together, each with its path.
 pub fn load(path: &Path) -> Result<Config, String> {
+    let value = value(path)?;
+    Config::from_value(&value).map_err(|errors| format!("{}: {errors}", path.display()).trim_end().to_owned())
+}
+
+/// Reads a file's values as they stand, unchecked.
+///
+/// # Errors
+///
+/// A text for people that names the file: why it cannot be read, or the line and column of a syntax error or of a
+/// key that stands twice.
+pub fn value(path: &Path) -> Result<Value, String> {
     let file = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|e| format!("{file}: cannot be read: {e}. Name the file with --config FILE."))?;
-    let value = parse(&text).map_err(|why| format!("{file}: {why}"))?;
-    Config::from_value(&value).map_err(|errors| format!("{file}: {errors}").trim_end().to_owned())
+    parse(&text).map_err(|why| format!("{file}: {why}"))
 }
 
 /// YAML to a JSON value; mappings keep their order.

@@ -2,7 +2,8 @@
 //!
 //! The folders follow a record's way: [`api`] takes it in → [`writer`] puts it into the [`log`] and lets
 //! [`learn`] learn from it → [`publish`] signs a snapshot of what is known and pushes it. [`document`] and
-//! [`key`] are the edges to the files an operator sees; [`server`] puts all of it together.
+//! [`key`] are the edges to the files an operator sees; [`reload`] takes over a changed one; [`server`] puts all of
+//! it together.
 //!
 //! Everything that decides or computes stands in `dragoman-core`. This crate owns files, sockets, threads and
 //! clocks; it must not know how a prompt is embedded or how Envoy is configured (only `render` does that).
@@ -18,6 +19,7 @@ pub mod learn;
 pub mod log;
 pub mod metrics;
 pub mod publish;
+pub mod reload;
 pub mod render;
 pub mod server;
 pub mod writer;

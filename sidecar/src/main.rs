@@ -1,10 +1,11 @@
 //! The command `dragoman`: reads the command line and calls the library.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use dragoman_core::config::{Config, PublicKey};
+use dragoman_sidecar::reload::{self, Reloads};
 use dragoman_sidecar::{Server, document, key, render};
 use log::{error, info};
 
@@ -35,12 +36,12 @@ enum Rendered {
     Envoy {
         #[command(flatten)]
         shared: Shared,
-        /// Where Envoy finds the filter
-        #[arg(long, value_name = "PATH", default_value = "dragoman.wasm")]
-        wasm: PathBuf,
-        /// Certificates that https models are checked against
-        #[arg(long, value_name = "PATH", default_value = "/etc/ssl/certs/ca-certificates.crt")]
-        trusted_ca: PathBuf,
+        /// Where Envoy finds the filter, instead of envoy.wasm
+        #[arg(long, value_name = "PATH")]
+        wasm: Option<PathBuf>,
+        /// Certificates that https models are checked against, instead of envoy.trusted_ca
+        #[arg(long, value_name = "PATH")]
+        trusted_ca: Option<PathBuf>,
         /// Written here instead of printed
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -57,7 +58,7 @@ struct Shared {
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     let result = match Cli::parse().command {
-        Command::Serve(Shared { config }) => document::load(&config).and_then(serve),
+        Command::Serve(Shared { config }) => serve(&config),
         Command::Check(Shared { config }) => document::load(&config).map(|config| {
             println!("ok: {} models, {} routes", config.routing.models.len(), config.routing.routes.len());
         }),
@@ -76,13 +77,22 @@ fn main() -> ExitCode {
 
 fn render_envoy(
     config: &Config,
-    wasm: PathBuf,
-    trusted_ca: PathBuf,
+    wasm: Option<PathBuf>,
+    trusted_ca: Option<PathBuf>,
     out: Option<PathBuf>,
 ) -> Result<(), String> {
     let signing_key = key::load_or_create(config.data_dir.as_ref())?;
-    let options =
-        render::RenderOptions { wasm, public_key: PublicKey(signing_key.verifying_key()), trusted_ca };
+    let mut options = render::RenderOptions::of(config, PublicKey(signing_key.verifying_key()));
+    if let Some(folder) = &config.envoy.live {
+        if wasm.is_some() || trusted_ca.is_some() {
+            return Err("with envoy.live the sidecar writes clusters too: set envoy.wasm and envoy.trusted_ca in the \
+                        configuration instead of --wasm and --trusted-ca"
+                .into());
+        }
+        reload::write(folder.as_ref(), &render::live::files(config, &options, &[]))?;
+    }
+    options.wasm = wasm.unwrap_or(options.wasm);
+    options.trusted_ca = trusted_ca.unwrap_or(options.trusted_ca);
     let yaml = render::envoy(config, &options);
     match out {
         None => print!("{yaml}"),
@@ -94,19 +104,22 @@ fn render_envoy(
 }
 
 #[tokio::main]
-async fn serve(config: Config) -> Result<(), String> {
-    let data_dir = config.data_dir.clone();
-    let push = config.listen.push;
+async fn serve(config: &Path) -> Result<(), String> {
     // Before anything else, so that a signal while starting ends in order too.
     let mut signals = Signals::new().map_err(|e| format!("cannot wait for signals: {e}"))?;
-    let server = Server::start(config).await.map_err(|e| e.to_string())?;
-    info!("listening on http://{}, data in {data_dir}, pushing to {push}", server.addr);
-    let failed = tokio::select! {
-        name = signals.next() => {
-            info!("{name}: stopping");
-            false
+    let server = Server::from_file(config).await.map_err(|e| e.to_string())?;
+    info!("listening on http://{}, configured by {}", server.addr, config.display());
+    let failed = loop {
+        tokio::select! {
+            name = signals.next() => match name {
+                HANGUP => server.reloads().into_iter().for_each(Reloads::request),
+                name => {
+                    info!("{name}: stopping");
+                    break false;
+                }
+            },
+            () = server.failed() => break true,
         }
-        () = server.failed() => true,
     };
     server.shutdown().await.map_err(|e| e.to_string())?;
     match failed {
@@ -121,8 +134,12 @@ async fn serve(config: Config) -> Result<(), String> {
     }
 }
 
-/// The signals that ask a process to end.
+/// Asks for the configuration to be read again.
+const HANGUP: &str = "SIGHUP";
+
+/// The signals that ask a process to end, and the one that asks it to read its configuration again.
 struct Signals {
+    hangup: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
@@ -130,11 +147,14 @@ struct Signals {
 impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let [hangup, terminate, interrupt] =
+            [SignalKind::hangup(), SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+        Ok(Self { hangup: hangup?, terminate: terminate?, interrupt: interrupt? })
     }
 
     async fn next(&mut self) -> &'static str {
         tokio::select! {
+            _ = self.hangup.recv() => HANGUP,
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }

@@ -36,6 +36,10 @@ pub struct Metrics {
     pub pushes: IntCounter,
     /// Pushes that failed.
     pub push_failures: IntCounter,
+    /// Configurations taken over while running.
+    pub reloads: IntCounter,
+    /// Configurations that were not.
+    pub reload_failures: IntCounter,
     /// When Envoy last took one, seconds since the Unix epoch.
     pub last_push: Gauge,
     /// Size of the log with its write-ahead file, bytes.
@@ -97,6 +101,12 @@ impl Metrics {
                 &r,
                 "push_failures_total",
                 "Pushes that Envoy refused or that did not reach it",
+            )?,
+            reloads: counter(&r, "reloads_total", "Changed configurations that were taken over")?,
+            reload_failures: counter(
+                &r,
+                "reload_failures_total",
+                "Changed configurations that were not taken over; the old one stays",
             )?,
             last_push: {
                 let g = Gauge::new("last_push_timestamp_seconds", "When Envoy last accepted a snapshot")?;

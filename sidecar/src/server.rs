@@ -8,19 +8,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use dragoman_core::config::Config;
+use dragoman_core::config::{Config, PublicKey};
 use dragoman_core::snapshot::{SigningKey, Snapshot, VerifyingKey};
 use log::{error, info, warn};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle as Task;
+use tokio::time::Instant;
 
 use crate::api::{self, Shared};
-use crate::learn::{State, projection};
+use crate::learn::{self, State};
 use crate::log::{DirLock, Log, LogError, Reader};
 use crate::metrics::Metrics;
 use crate::publish::{self, Published, Publisher, Pusher};
-use crate::writer::{self, Knowledge, Setup, Writer};
+use crate::reload::{LINGER, Live, Reloader, Reloads, Source};
+use crate::writer::{self, Knowledge, Rules, Setup, Writer};
 use crate::{key, log as replay_log};
 
 /// Longest wait for requests under way when stopping.
@@ -38,6 +40,7 @@ pub struct Server {
     http: Task<()>,
     stop_http: oneshot::Sender<()>,
     knowledge: watch::Receiver<Option<Arc<Knowledge>>>,
+    reloads: Option<Reloads>,
 }
 
 /// Why the sidecar did not start: a sentence for the operator.
@@ -64,6 +67,20 @@ impl Server {
     ///
     /// A file cannot be used or the address is taken.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::run(config, None).await
+    }
+
+    /// The same with the configuration of a file, whose changes it takes over: see [`Server::reloads`].
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot be used, a file cannot, or the address is taken.
+    pub async fn from_file(path: &Path) -> Result<Self, StartError> {
+        let (source, config) = Source::open(path).map_err(StartError)?;
+        Self::run(config, Some(source)).await
+    }
+
+    async fn run(config: Config, source: Option<Source>) -> Result<Self, StartError> {
         let Opened { lock, key, log, log_path, blank, metrics } = Opened::open(&config)?;
         let listener = TcpListener::bind(config.listen.sidecar).await.map_err(|e| {
             StartError(format!("cannot listen on {} (listen.sidecar): {e}", config.listen.sidecar))
@@ -74,45 +91,45 @@ impl Server {
         let reader = Reader::new(&log_path);
         let (published, newest) = watch::channel(last_published(&reader, &public_key)?);
         let (known, knowledge) = watch::channel(None);
-        let (writer, thread) = writer::start(Setup {
-            lock,
-            log,
-            path: log_path.clone(),
-            blank,
-            metrics: metrics.clone(),
-            knowledge: known,
-            publish_every: Duration::from_millis(config.learner.publish_ms),
-            batch_every: Duration::from_secs(config.learner.batch_seconds),
-        })
-        .map_err(|e| StartError(format!("cannot start the learning loop: {e}")))?;
+        let rules = Rules::of(&config, blank);
+        let path = log_path.clone();
+        let setup = Setup { lock, log, path, rules, metrics: metrics.clone(), knowledge: known };
+        let (writer, thread) =
+            writer::start(setup).map_err(|e| StartError(format!("cannot start the learning loop: {e}")))?;
+        let (live, trim) = live(&config, &public_key, version + 1).await;
+        let pusher = Pusher::new(config.listen.push, metrics.clone());
+        let (in_use, config) = watch::channel(Arc::new(config));
+        let (reloads, asked) = Reloads::channel();
+        let reloads = source.is_some().then_some(reloads);
         let app = Arc::new(Shared {
             writer: writer.clone(),
             reader,
             metrics: metrics.clone(),
             published: newest.clone(),
             ready: AtomicBool::new(false),
-            models: config.routing.models.clone(),
-            policy: config.routing.policy,
-            reward: config.reward,
-            store_prompts: config.routing.privacy.store_prompts,
+            config,
+            reloads: reloads.clone(),
             log_path,
         });
-        let publisher = Publisher {
-            routing: config.routing,
-            key,
-            version,
-            writer: writer.clone(),
-            metrics: metrics.clone(),
-        };
-        let pusher = Pusher::new(config.listen.push, metrics);
-        let tasks = vec![
+        let publisher = Publisher { key, version, writer: writer.clone(), metrics: metrics.clone() };
+        let mut tasks = vec![
             tokio::spawn(publisher.run(knowledge.clone(), published)),
-            tokio::spawn(publish::push(pusher, newest)),
+            tokio::spawn(publish::push(pusher, newest.clone())),
             tokio::spawn(watch_readiness(Arc::clone(&app), knowledge.clone())),
         ];
+        if let Some(source) = source {
+            let (config, writer) = (in_use, writer.clone());
+            let reloader = Reloader { source, config, writer, published: newest, metrics, live, trim };
+            tasks.push(tokio::spawn(reloader.run(asked)));
+        }
         let (stop_http, stopped) = oneshot::channel();
         let http = tokio::spawn(serve(listener, app, stopped));
-        Ok(Self { addr, public_key, writer, thread, tasks, http, stop_http, knowledge })
+        Ok(Self { addr, public_key, writer, thread, tasks, http, stop_http, knowledge, reloads })
+    }
+
+    /// Asks for the file to be read again; `None` if the configuration came from none.
+    pub fn reloads(&self) -> Option<&Reloads> {
+        self.reloads.as_ref()
     }
 
     /// Waits until the learner is rebuilt. False if that failed.
@@ -157,22 +174,33 @@ impl Opened {
         let data_dir = Path::new(&config.data_dir);
         let key = key::load_or_create(data_dir).map_err(StartError)?;
         let lock = DirLock::take(data_dir).map_err(StartError)?;
-        let folder = Path::new(&config.encoder.path);
-        let projection = projection::load(folder, config.learner.dimensions).map_err(StartError)?;
+        let blank = learn::blank(config).map_err(StartError)?;
         let log_path = replay_log::path(data_dir);
         let log = Log::open(&log_path).map_err(|e| StartError(format!("{}: {e}", log_path.display())))?;
         let metrics = Metrics::new().map_err(|e| StartError(e.to_string()))?;
-        let blank = State::new(config.reward, config.learner, projection);
         Ok(Self { lock, key, log, log_path, blank, metrics })
     }
+}
+
+/// Brings Envoy's folder up to date before the first snapshot, and says when snapshot `version` lets clusters go.
+async fn live(config: &Config, key: &VerifyingKey, version: u64) -> (Option<Live>, Option<(Instant, u64)>) {
+    let Some(live) = Live::of(config, PublicKey(*key)) else { return (None, None) };
+    // An Envoy that takes nothing new still serves what it has; so must we.
+    let leaving = live.extend(config).await.unwrap_or_else(|why| {
+        error!("{why}");
+        false
+    });
+    (Some(live), leaving.then(|| (Instant::now() + LINGER, version)))
 }
 
 /// The last snapshot of an earlier run, so that an Envoy that restarts at the same time has one at once.
 fn last_published(reader: &Reader, key: &VerifyingKey) -> Result<Option<Published>, LogError> {
     let kept = reader.latest_snapshot()?;
     // Of another key or format it would only be refused.
-    let usable = kept.filter(|(_, blob)| Snapshot::decode(blob, key).is_ok());
-    Ok(usable.map(|(version, blob)| Published { version, blob: blob.into() }))
+    Ok(kept.and_then(|(version, blob)| {
+        let routing = Snapshot::decode(&blob, key).ok()?.meta.routing.into();
+        Some(Published { version, routing, blob: blob.into() })
+    }))
 }
 
 /// Ready from the first knowledge until the loop ends.

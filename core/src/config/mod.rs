@@ -19,7 +19,8 @@ pub use filter::{FilterConfig, PublicKey, RouteRole};
 pub use model::{ApiKey, Endpoint, Model, Price, Scheme};
 pub use routing::{Condition, DecisionRule, PolicyKind, PolicyParams, Route, Routing, SignalName};
 pub use server::{
-    EncoderConfig, Escalation, LearnerConfig, Listen, Privacy, ReplayConfig, RequestsConfig, RewardConfig,
+    EncoderConfig, EnvoyConfig, Escalation, LearnerConfig, Listen, Privacy, Reload, ReplayConfig,
+    RequestsConfig, RewardConfig,
 };
 
 use section::{Errors, Section};
@@ -47,6 +48,10 @@ pub struct Config {
     pub escalation: Escalation,
     /// Which encoder, and its cap.
     pub encoder: EncoderConfig,
+    /// What Envoy's rendered configuration refers to.
+    pub envoy: EnvoyConfig,
+    /// When the document is read again.
+    pub reload: Reload,
 }
 
 impl Config {
@@ -66,6 +71,8 @@ impl Config {
             learner: LearnerConfig::read(&root.section("learner")),
             escalation: Escalation::read(&root.section("escalation")),
             encoder: EncoderConfig::read(&root.section("encoder")),
+            envoy: EnvoyConfig::read(&root.section("envoy")),
+            reload: Reload::read(&root.section("reload")),
         };
         root.finish();
         match errors.take() {

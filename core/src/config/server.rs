@@ -163,6 +163,48 @@ impl EncoderConfig {
     }
 }
 
+/// Envoy's side: what its rendered configuration refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvoyConfig {
+    /// Folder of the clusters and routes that Envoy watches and the sidecar keeps up to date, so that models come
+    /// and go without a restart; `None` renders them into the one static file.
+    pub live: Option<String>,
+    /// Where Envoy finds `dragoman.wasm`.
+    pub wasm: String,
+    /// Certificates that `https` models are checked against.
+    pub trusted_ca: String,
+}
+
+impl EnvoyConfig {
+    pub(super) fn read(section: &Section) -> Self {
+        let envoy = Self {
+            live: section.text("live"),
+            wasm: section.text_or("wasm", "dragoman.wasm"),
+            trusted_ca: section.text_or("trusted_ca", "/etc/ssl/certs/ca-certificates.crt"),
+        };
+        if envoy.live.as_ref().is_some_and(|folder| !folder.starts_with('/')) {
+            section.error("live", "must be a path from the root (/…): Envoy and the sidecar both go by it");
+        }
+        section.finish();
+        envoy
+    }
+}
+
+/// When the sidecar reads `dragoman.yaml` again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reload {
+    /// Seconds between looks at the file; 0 never looks.
+    pub watch_seconds: u64,
+}
+
+impl Reload {
+    pub(super) fn read(section: &Section) -> Self {
+        let reload = Self { watch_seconds: section.whole("watch_seconds", 0..=3600, 1).into() };
+        section.finish();
+        reload
+    }
+}
+
 /// The filter's outbox of replay records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayConfig {

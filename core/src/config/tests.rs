@@ -73,6 +73,13 @@ fn an_endpoint_with_a_path_is_refused_because_the_request_keeps_its_own() {
 }
 
 #[test]
+fn the_folder_that_envoy_and_the_sidecar_share_starts_from_the_root() {
+    let mut document = document();
+    document["envoy"] = json!({"live": "live"});
+    assert!(errors(&document)[0].starts_with("envoy.live: must be a path from the root"));
+}
+
+#[test]
 fn higher_priorities_come_first_and_equal_ones_keep_their_order() {
     let mut document = document();
     document["decisions"] = json!([
@@ -112,7 +119,7 @@ fn plugin_configuration_survives_json_and_refuses_a_bad_key() {
 proptest::proptest! {
     #[test]
     fn any_yaml_like_document_is_read_or_refused_without_a_panic(
-        key in "(models|default_model|listen|policy|signals|decisions|reward|learner|requests|replay|encoder|x)",
+        key in "(models|default_model|listen|policy|signals|decisions|reward|learner|requests|replay|encoder|envoy|reload|x)",
         text in ".{0,12}", number in -1e9f64..1e9, shape in 0u8..5,
     ) {
         let value = match shape {
@@ -184,6 +191,8 @@ fn the_json_schema_has_exactly_the_keys_the_reader_knows() {
         "requests",
         "replay",
         "privacy",
+        "envoy",
+        "reload",
     ];
     for section in sections {
         assert_eq!(known_keys(section), at(&format!("/properties/{section}/properties")), "{section}");

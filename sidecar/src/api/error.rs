@@ -13,6 +13,8 @@ use crate::writer::Refused;
 pub struct ApiError {
     status: StatusCode,
     message: String,
+    /// Where several things are wrong: a sentence for each.
+    errors: Vec<String>,
 }
 
 // === impl ApiError ===
@@ -20,7 +22,13 @@ pub struct ApiError {
 impl ApiError {
     /// An error with a sentence that says what to do.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), errors: Vec::new() }
+    }
+
+    /// A document with these errors was refused.
+    pub fn refused(errors: Vec<String>) -> Self {
+        let message = "the configuration was refused, the old one stays: see `errors`".into();
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, message, errors }
     }
 
     /// The request is wrong.
@@ -49,8 +57,11 @@ impl From<Refused> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = Json(json!({"error": {"message": self.message}}));
-        let mut response = (self.status, body).into_response();
+        let mut body = json!({"error": {"message": self.message}});
+        if !self.errors.is_empty() {
+            body["error"]["errors"] = self.errors.into();
+        }
+        let mut response = (self.status, Json(body)).into_response();
         if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -47,7 +47,7 @@ pub(super) async fn ingest(
 ) -> Result<Json<Answer>, ApiError> {
     let body =
         body.map_err(|e| ApiError::new(e.status(), format!("the batch was not taken: {}", e.body_text())))?;
-    let keep_prompts = app.store_prompts;
+    let keep_prompts = app.config().routing.privacy.store_prompts;
     let read = tokio::task::spawn_blocking(move || read(&body, keep_prompts)).await;
     let (records, rejected) = read.map_err(|e| ApiError::internal(&e))?.map_err(ApiError::bad_request)?;
     let written = match records.is_empty() {

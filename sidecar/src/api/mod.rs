@@ -7,6 +7,7 @@ mod explain;
 mod ingest;
 mod page;
 mod rate;
+mod reload;
 mod replays;
 mod snapshots;
 mod status;
@@ -20,12 +21,13 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
-use dragoman_core::config::{Model, PolicyParams, RewardConfig};
+use dragoman_core::config::Config;
 use tokio::sync::watch;
 
 use crate::log::Reader;
 use crate::metrics::Metrics;
 use crate::publish::Published;
+use crate::reload::Reloads;
 use crate::writer::Writer;
 
 pub use error::ApiError;
@@ -50,14 +52,10 @@ pub struct Shared {
     pub published: watch::Receiver<Option<Published>>,
     /// Whether the learner is rebuilt and the loop runs.
     pub ready: AtomicBool,
-    /// Every model with its price.
-    pub models: Vec<Model>,
-    /// The policy, for explanations.
-    pub policy: PolicyParams,
-    /// The reward's weights.
-    pub reward: RewardConfig,
-    /// Whether prompts may be kept.
-    pub store_prompts: bool,
+    /// The configuration in use.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// Asks for the configuration to be read again; `None` if it is no file.
+    pub reloads: Option<Reloads>,
     /// The log's file.
     pub log_path: PathBuf,
 }
@@ -76,6 +74,7 @@ fn table() -> Vec<(&'static str, &'static str, MethodRouter<App>)> {
             "/v1/router_replay/{id}/feedback",
             post(rate::rate).layer(DefaultBodyLimit::max(MAX_FEEDBACK)),
         ),
+        ("post", "/v1/reload", post(reload::reload)),
         ("get", "/v1/snapshot", get(snapshots::latest)),
         ("get", "/v1/snapshots", get(snapshots::list)),
         ("get", "/v1/models", get(status::models)),
@@ -116,6 +115,11 @@ impl Shared {
             Ok(Err(e)) => Err(ApiError::internal(&e)),
             Err(e) => Err(ApiError::internal(&e)),
         }
+    }
+
+    /// The configuration in use.
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.borrow())
     }
 
     /// Whether the learner is rebuilt and the loop runs.

@@ -52,11 +52,12 @@ pub(super) async fn one(State(app): State<App>, Path(id): Path<String>) -> Resul
         ApiError::new(StatusCode::NOT_FOUND, message)
     })?;
     let said: Vec<_> = stored.feedback.iter().map(|rated| rated.feedback).collect();
-    let reward = learn::reward(&app.reward, &stored.record, &said);
+    let config = app.config();
+    let reward = learn::reward(&config.reward, &stored.record, &said);
     Ok(Json(json!({
         "id": stored.record.id,
         "seq": stored.seq,
-        "explanation": explain(&stored.record, &app.policy),
+        "explanation": explain(&stored.record, &config.routing.policy),
         "reward": reward,
         "feedback": stored.feedback,
         "record": stored.record,

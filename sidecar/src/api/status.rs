@@ -23,7 +23,8 @@ pub(super) async fn readyz(State(app): State<App>) -> Result<Json<Value>, ApiErr
 }
 
 pub(super) async fn models(State(app): State<App>) -> Json<Value> {
-    let models = app.models.iter().map(|m| json!({"name": m.name, "price": m.price}));
+    let config = app.config();
+    let models = config.routing.models.iter().map(|m| json!({"name": m.name, "price": m.price}));
     Json(models.collect())
 }
 

@@ -7,8 +7,9 @@
 pub mod projection;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use dragoman_core::config::{LearnerConfig, RewardConfig};
+use dragoman_core::config::{Config, LearnerConfig, RewardConfig};
 use dragoman_core::learner::Learner;
 use dragoman_core::policy::Projection;
 use dragoman_core::replay::{ReplayRecord, completion_tokens};
@@ -51,6 +52,16 @@ struct Attempt<'a> {
     route: Option<&'a str>,
     reward: Reward,
     tokens: Option<u32>,
+}
+
+/// A state that knows nothing, by `config`.
+///
+/// # Errors
+///
+/// See [`projection::load`].
+pub fn blank(config: &Config) -> Result<State, String> {
+    let projection = projection::load(Path::new(&config.encoder.path), config.learner.dimensions)?;
+    Ok(State::new(config.reward, config.learner, projection))
 }
 
 // === impl State ===

@@ -20,18 +20,18 @@ use crate::writer::{Knowledge, NewSnapshot, Writer};
 pub use push::{Pusher, run as push};
 
 /// A snapshot as it is served and pushed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Published {
     /// Its version.
     pub version: u64,
+    /// The configuration it was made of.
+    pub routing: Arc<Routing>,
     /// The signed blob.
     pub blob: bytes::Bytes,
 }
 
-/// Makes snapshots of one configuration.
+/// Makes snapshots.
 pub struct Publisher {
-    /// The filter's part of the configuration.
-    pub routing: Routing,
     /// Signs every snapshot.
     pub key: SigningKey,
     /// Version of the last snapshot that was ever made here.
@@ -65,8 +65,9 @@ impl Publisher {
 
     async fn publish(&mut self, known: &Arc<Knowledge>) -> Result<Published, String> {
         let (version, created_ms, tag) = (self.version + 1, now_ms(), known.tag);
-        let (routing, key, known) = (self.routing.clone(), self.key.clone(), Arc::clone(known));
+        let (routing, key, known) = (Arc::clone(&known.routing), self.key.clone(), Arc::clone(known));
         let build = move || {
+            let routing = Routing::clone(&known.routing);
             let snapshot = build(&known.learner, routing, version, created_ms)?;
             snapshot.encode(&key).map_err(|e| e.to_string())
         };
@@ -81,7 +82,7 @@ impl Publisher {
             "stream" => log::debug!("snapshot {version} ({tag}, {} bytes)", blob.len()),
             _ => info!("snapshot {version} ({tag}, {} bytes)", blob.len()),
         }
-        Ok(Published { version, blob })
+        Ok(Published { version, routing, blob })
     }
 }
 

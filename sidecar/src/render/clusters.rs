@@ -7,11 +7,9 @@ use serde_json::{Value, json};
 
 use super::{RenderOptions, SIDECAR, address, plugins, typed};
 
-pub(super) fn all(config: &Config, options: &RenderOptions) -> Vec<Value> {
+pub(super) fn models(config: &Config, options: &RenderOptions) -> Vec<Value> {
     let models = config.routing.models.iter().zip(&config.upstreams);
-    let mut clusters: Vec<Value> = models.map(|(m, e)| model(m, e, config, options)).collect();
-    clusters.push(sidecar(config.listen.sidecar));
-    clusters
+    models.map(|(m, e)| model(m, e, config, options)).collect()
 }
 
 fn model(model: &Model, endpoint: &Endpoint, config: &Config, options: &RenderOptions) -> Value {
@@ -96,7 +94,7 @@ fn tls(host: &str, options: &RenderOptions) -> Value {
     })
 }
 
-fn sidecar(listen: SocketAddr) -> Value {
+pub(super) fn sidecar(listen: SocketAddr) -> Value {
     // A sidecar that listens on every address is reached on this host.
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),

@@ -1,4 +1,5 @@
-//! `dragoman render envoy`: a complete Envoy bootstrap from `dragoman.yaml`.
+//! `dragoman render envoy`: a complete Envoy bootstrap from `dragoman.yaml`; with `envoy.live`, the clusters and
+//! routes beside it, as files that Envoy watches.
 //!
 //! This room owns the shape of Envoy's configuration (v3 API, Envoy 1.40). It is a pure function of its
 //! arguments; it must not read files or the environment. API keys are named, never written: Envoy reads them from
@@ -6,11 +7,13 @@
 
 mod clusters;
 mod listeners;
+pub mod live;
 mod plugins;
+mod routes;
 
 use std::path::PathBuf;
 
-use dragoman_core::config::{Config, PublicKey};
+use dragoman_core::config::{Config, EnvoyConfig, PublicKey};
 use serde_json::{Value, json};
 
 /// What rendering needs beside the configuration.
@@ -27,6 +30,22 @@ pub struct RenderOptions {
 /// Envoy's cluster of the sidecar.
 const SIDECAR: &str = "dragoman_sidecar";
 
+/// The listener for clients, and its routes.
+pub(crate) const GATEWAY: &str = "gateway";
+
+/// A model may think for a long time before its first byte.
+const TIMEOUT: &str = "600s";
+
+// === impl RenderOptions ===
+
+impl RenderOptions {
+    /// As the configuration says.
+    pub fn of(config: &Config, public_key: PublicKey) -> Self {
+        let EnvoyConfig { wasm, trusted_ca, .. } = &config.envoy;
+        Self { wasm: wasm.into(), public_key, trusted_ca: trusted_ca.into() }
+    }
+}
+
 /// The bootstrap as YAML.
 pub fn envoy(config: &Config, options: &RenderOptions) -> String {
     let head = "# Written by `dragoman render envoy`: change dragoman.yaml instead and render again.\n";
@@ -35,14 +54,22 @@ pub fn envoy(config: &Config, options: &RenderOptions) -> String {
 }
 
 fn bootstrap(config: &Config, options: &RenderOptions) -> Value {
-    json!({
+    let models = if config.envoy.live.is_none() { clusters::models(config, options) } else { vec![] };
+    let clusters: Vec<Value> = models.into_iter().chain([clusters::sidecar(config.listen.sidecar)]).collect();
+    let mut bootstrap = json!({
         "admin": {"address": address(config.listen.admin)},
         "bootstrap_extensions": [plugins::recovery(options)],
         "static_resources": {
             "listeners": [listeners::gateway(config, options), listeners::push(config, options)],
-            "clusters": clusters::all(config, options),
+            "clusters": clusters,
         },
-    })
+    });
+    if let Some(folder) = &config.envoy.live {
+        // Envoy wants a name before it takes anything that changes.
+        bootstrap["node"] = json!({"id": "dragoman", "cluster": "dragoman"});
+        bootstrap["dynamic_resources"] = json!({"cds_config": live::watched(folder, live::CLUSTERS)});
+    }
+    bootstrap
 }
 
 /// A message of this type.

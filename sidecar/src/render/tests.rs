@@ -63,3 +63,21 @@ fn a_sidecar_on_every_address_is_reached_on_this_host() {
     ));
     assert!(!yaml.contains("0.0.0.0"));
 }
+
+#[test]
+fn with_a_live_folder_models_stand_in_the_watched_files_only() {
+    let models = "models:\n  a: {endpoint: 'http://127.0.0.1:1', price: {}}\n  b: {endpoint: 'http://127.0.0.1:2', price: {}}\n\
+                  default_model: a\nenvoy: {live: /live}\n";
+    let both = config(models);
+    let yaml = rendered(&both);
+    assert!(yaml.contains("/live/clusters.json") && yaml.contains("/live/routes.json"));
+    assert!(!yaml.contains("127.0.0.1:2") && !yaml.contains("x-vsr-fallback"));
+    let options = RenderOptions::of(&both, PublicKey(SigningKey::from_bytes(&[1; 32]).verifying_key()));
+    let [clusters, routes] = live::files(&both, &options, &[]);
+    assert!(clusters.text.contains("attempt.b") && routes.text.contains("x-vsr-fallback"));
+    // A model that left keeps its cluster until it is trimmed, and only then is the version another.
+    let one = config(&models.replace("  b: {endpoint: 'http://127.0.0.1:2', price: {}}\n", ""));
+    let leaving = live::leaving(&clusters.text, &one);
+    assert_eq!(live::files(&one, &options, &leaving)[0].version, clusters.version);
+    assert_ne!(live::files(&one, &options, &[])[0].version, clusters.version);
+}

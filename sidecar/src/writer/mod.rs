@@ -9,15 +9,18 @@ mod rebuild;
 mod run;
 mod verify;
 
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dragoman_core::config::{Config, Routing};
 use dragoman_core::learner::Learner;
 use dragoman_core::replay::ReplayRecord;
 use dragoman_core::reward::{Feedback, Reward};
 use tokio::sync::oneshot;
 
+use crate::learn::State;
 use crate::metrics::Metrics;
 
 pub use run::{Setup, start};
@@ -36,8 +39,37 @@ const PENDING_MS: u64 = 3_600_000;
 pub struct Knowledge {
     /// A copy of the learner.
     pub learner: Learner,
-    /// Why it is published: `start`, `stream` or `batch`.
+    /// The configuration that it is published with.
+    pub routing: Arc<Routing>,
+    /// Why it is published: `start`, `stream`, `batch` or `reload`.
     pub tag: &'static str,
+}
+
+/// What of the configuration the loop goes by; all of it may change while it runs.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// A state that knows nothing.
+    pub blank: State,
+    /// Published beside the learner.
+    pub routing: Arc<Routing>,
+    /// At most one streamed publish in this time.
+    pub publish_every: Duration,
+    /// Time between rebuilds.
+    pub batch_every: Duration,
+}
+
+// === impl Rules ===
+
+impl Rules {
+    /// The rules of `config`, whose learner starts as `blank`.
+    pub fn of(config: &Config, blank: State) -> Self {
+        Self {
+            blank,
+            routing: Arc::new(config.routing.clone()),
+            publish_every: Duration::from_millis(config.learner.publish_ms),
+            batch_every: Duration::from_secs(config.learner.batch_seconds),
+        }
+    }
 }
 
 /// What became of a batch of records.
@@ -93,6 +125,8 @@ enum Command {
     Ingest(Vec<ReplayRecord>, oneshot::Sender<Ingested>),
     Rate(Said, oneshot::Sender<Rating>),
     Keep(NewSnapshot, oneshot::Sender<()>),
+    /// Go on by other rules; the text says for the audit what changed.
+    Reload(Box<Rules>, String, oneshot::Sender<()>),
     /// A rebuild beside the loop has ended.
     Verified(Result<verify::Verdict, String>),
     Stop,
@@ -130,6 +164,12 @@ impl Writer {
     /// Keeps a snapshot.
     pub async fn keep(&self, snapshot: NewSnapshot) -> Result<(), Refused> {
         self.ask(|reply| Command::Keep(snapshot, reply)).await
+    }
+
+    /// Goes on by `rules` and publishes at once; where they count rewards or learn in another way, everything is
+    /// learned again from the log first. `what` changed, for the audit.
+    pub async fn reload(&self, rules: Rules, what: String) -> Result<(), Refused> {
+        self.ask(|reply| Command::Reload(Box::new(rules), what, reply)).await
     }
 
     /// Ends the loop after everything that waits is done.

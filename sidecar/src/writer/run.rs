@@ -12,9 +12,8 @@ use tokio::sync::watch;
 use super::apply::Books;
 use super::rebuild::{relearn, relearn_and_rewrite};
 use super::verify::{Job, Verdict};
-use super::{Command, Knowledge, PENDING_MS, QUEUE, Writer};
+use super::{Command, Knowledge, PENDING_MS, QUEUE, Rules, Writer};
 use crate::clock::now_ms;
-use crate::learn::State;
 use crate::log::{DirLock, Log, LogError};
 use crate::metrics::Metrics;
 
@@ -35,16 +34,12 @@ pub struct Setup {
     pub log: Log,
     /// The log's path.
     pub path: PathBuf,
-    /// A state that knows nothing, by the current configuration.
-    pub blank: State,
+    /// What the loop goes by at first.
+    pub rules: Rules,
     /// Counters.
     pub metrics: Metrics,
     /// Where new knowledge goes.
     pub knowledge: watch::Sender<Option<Arc<Knowledge>>>,
-    /// At most one streamed publish in this time.
-    pub publish_every: Duration,
-    /// Time between rebuilds.
-    pub batch_every: Duration,
 }
 
 /// Sends answers once the group they belong to is on the disk.
@@ -53,17 +48,22 @@ type Answer = Box<dyn FnOnce()>;
 struct Loop {
     _lock: DirLock,
     books: Books,
-    blank: State,
+    rules: Rules,
     path: PathBuf,
     own: SyncSender<Command>,
     knowledge: watch::Sender<Option<Arc<Knowledge>>>,
-    publish_every: Duration,
-    batch_every: Duration,
     next_publish: Instant,
     next_batch: Instant,
     next_sweep: Instant,
-    /// The last event of the rebuild that is under way.
-    verifying: Option<i64>,
+    verifying: Option<Verifying>,
+}
+
+/// A rebuild that is under way beside the loop.
+struct Verifying {
+    /// The last event it learns.
+    through: i64,
+    /// Whether the rules have changed since: then it says nothing of what is learned now.
+    outdated: bool,
 }
 
 /// Starts the loop on a thread of its own. It is ready once it publishes its first knowledge; the thread ends
@@ -85,9 +85,9 @@ pub fn start(setup: Setup) -> std::io::Result<(Writer, JoinHandle<Result<(), Log
 
 impl Loop {
     fn open(setup: Setup, own: SyncSender<Command>) -> Result<Self, LogError> {
-        let Setup { lock, log, path, blank, metrics, knowledge, publish_every, batch_every } = setup;
+        let Setup { lock, log, path, rules, metrics, knowledge } = setup;
         let started = Instant::now();
-        let mut books = Books { log, state: blank.clone(), metrics, changed: false };
+        let mut books = Books { log, state: rules.blank.clone(), metrics, changed: false };
         books.recall()?;
         books.log.begin()?;
         books.log.audit(now_ms(), "start", &format!("version {}", env!("CARGO_PKG_VERSION")))?;
@@ -98,14 +98,12 @@ impl Loop {
         let mut running = Self {
             _lock: lock,
             books,
-            blank,
+            next_batch: now + rules.batch_every,
+            rules,
             path,
             own,
             knowledge,
-            publish_every,
-            batch_every,
             next_publish: now,
-            next_batch: now + batch_every,
             next_sweep: now + SWEEP,
             verifying: None,
         };
@@ -132,7 +130,7 @@ impl Loop {
     /// Does `first` and what waits behind it in one transaction. False when the loop is to end.
     fn group(&mut self, first: Command, receiver: &Receiver<Command>) -> Result<bool, LogError> {
         let commands = std::iter::once(first).chain(receiver.try_iter()).take(GROUP);
-        let (mut answers, mut running, mut verdict) = (Vec::new(), true, None);
+        let (mut answers, mut running, mut verdict, mut reload) = (Vec::new(), true, None, None);
         let written = (|| {
             self.books.log.begin()?;
             for command in commands {
@@ -142,6 +140,7 @@ impl Loop {
                         break;
                     }
                     Command::Verified(found) => verdict = Some(found),
+                    Command::Reload(rules, what, reply) => reload = Some((rules, what, reply)),
                     asked => answers.push(self.apply(asked)?),
                 }
             }
@@ -154,6 +153,12 @@ impl Loop {
         }
         if let Some(found) = verdict {
             self.settle(found)?;
+        }
+        if let Some((rules, what, reply)) = reload {
+            self.books.metrics.queue_depth.dec();
+            self.reload(*rules, &what)?;
+            // Whoever asked may have left; the deed stands.
+            let _ = reply.send(());
         }
         self.books.show();
         Ok(running)
@@ -172,7 +177,7 @@ impl Loop {
                 self.books.keep(&snapshot)?;
                 Ok(later(reply, ()))
             }
-            Command::Verified(_) | Command::Stop => Ok(Box::new(|| ())),
+            Command::Verified(_) | Command::Reload(..) | Command::Stop => Ok(Box::new(|| ())),
         }
     }
 
@@ -181,8 +186,25 @@ impl Loop {
         error!("{why}; nothing of this group was kept, its senders are told to send again");
         self.books.metrics.write_failures.inc();
         self.books.log.rollback()?;
-        self.books.state = self.blank.clone();
+        self.books.state = self.rules.blank.clone();
         self.books.recall()
+    }
+
+    /// Goes on by other rules. What they learn in another way is learned again from the log.
+    fn reload(&mut self, rules: Rules, what: &str) -> Result<(), LogError> {
+        let relearn = rules.blank != self.rules.blank;
+        self.rules = rules;
+        self.next_batch = Instant::now() + self.rules.batch_every;
+        if relearn {
+            self.books.state = self.rules.blank.clone();
+            self.books.recall()?;
+            self.verifying.iter_mut().for_each(|job| job.outdated = true);
+        }
+        self.books.log.begin()?;
+        self.books.log.audit(now_ms(), "reload", what)?;
+        self.books.log.commit()?;
+        self.publish("reload");
+        Ok(())
     }
 
     fn until_next(&self) -> Duration {
@@ -197,7 +219,7 @@ impl Loop {
             self.publish("stream");
         }
         if now >= self.next_batch {
-            self.next_batch = now + self.batch_every;
+            self.next_batch = now + self.rules.batch_every;
             self.verify();
         }
         if now >= self.next_sweep {
@@ -212,11 +234,11 @@ impl Loop {
 
     fn publish(&mut self, tag: &'static str) {
         self.books.changed = false;
-        self.next_publish = Instant::now() + self.publish_every;
+        self.next_publish = Instant::now() + self.rules.publish_every;
         self.books.show();
-        let learner = self.books.state.learner().clone();
+        let (learner, routing) = (self.books.state.learner().clone(), Arc::clone(&self.rules.routing));
         // Nobody listens only while the sidecar stops.
-        drop(self.knowledge.send(Some(Arc::new(Knowledge { learner, tag }))));
+        drop(self.knowledge.send(Some(Arc::new(Knowledge { learner, routing, tag }))));
     }
 
     /// Starts a rebuild on a thread of its own, so that records are taken in meanwhile.
@@ -229,21 +251,21 @@ impl Loop {
         }
         let job = Job {
             path: self.path.clone(),
-            blank: self.blank.clone(),
+            blank: self.rules.blank.clone(),
             streamed: self.books.state.clone(),
             through,
         };
         let own = self.own.clone();
         let work = move || drop(own.send(Command::Verified(job.run().map_err(|e| e.to_string()))));
         match std::thread::Builder::new().name("dragoman-batch".into()).spawn(work) {
-            Ok(_) => self.verifying = Some(through),
+            Ok(_) => self.verifying = Some(Verifying { through, outdated: false }),
             Err(e) => error!("cannot start a rebuild from the log: {e}"),
         }
     }
 
     /// A rebuild has ended: publish it; if it differs, take it over and tell.
     fn settle(&mut self, found: Result<Verdict, String>) -> Result<(), LogError> {
-        let Some(through) = self.verifying.take() else { return Ok(()) };
+        let Some(Verifying { through, outdated: false }) = self.verifying.take() else { return Ok(()) };
         match found {
             Ok(Verdict::Same) => info!("rebuilt from the log up to event {through}: the same, bit for bit"),
             Err(why) => {

@@ -1,6 +1,6 @@
 //! What the tests share: a data directory with an encoder's projection, records, a client.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -55,8 +55,27 @@ impl House {
         Config::from_value(&self.document).unwrap()
     }
 
+    /// `dragoman.yaml`.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.dir.path().join("dragoman.yaml")
+    }
+
+    /// Writes the document into the file.
+    pub(crate) fn write(&self) {
+        std::fs::write(self.file(), serde_yaml_ng::to_string(&self.document).unwrap()).unwrap();
+    }
+
+    /// Serves from the file.
+    pub(crate) async fn serve_file(&self) -> (Server, Http) {
+        self.write();
+        Self::ready(Server::from_file(&self.file()).await.unwrap()).await
+    }
+
     pub(crate) async fn serve(&self) -> (Server, Http) {
-        let server = Server::start(self.config()).await.unwrap();
+        Self::ready(Server::start(self.config()).await.unwrap()).await
+    }
+
+    async fn ready(server: Server) -> (Server, Http) {
         assert!(server.ready().await);
         let http = Http::new(format!("http://{}", server.addr));
         (server, http)

@@ -9,4 +9,5 @@ mod durability;
 mod feedback;
 mod ingest;
 mod publish;
+mod reload;
 mod replays;

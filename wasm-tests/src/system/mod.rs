@@ -28,12 +28,13 @@ pub struct Plan {
     settings: Value,
     workers: u32,
     sidecar: bool,
+    live: bool,
 }
 
 impl Default for Plan {
     fn default() -> Self {
         let models = ["a", "b", "c"].map(ModelConfig::named).to_vec();
-        Self { models, settings: json!({}), workers: 2, sidecar: false }
+        Self { models, settings: json!({}), workers: 2, sidecar: false, live: false }
     }
 }
 
@@ -59,6 +60,12 @@ impl Plan {
     /// Starts the sidecar as well.
     pub fn with_sidecar(mut self) -> Self {
         self.sidecar = true;
+        self
+    }
+
+    /// Lets the sidecar keep Envoy's clusters and routes up to date.
+    pub fn live(mut self) -> Self {
+        self.live = true;
         self
     }
 
@@ -138,6 +145,7 @@ impl System {
             "models": plan.models.iter().map(model).collect::<serde_json::Map<_, _>>(),
             "default_model": plan.models.first().map(|m| m.name.clone()),
             "encoder": {"path": root().join("models/dragoman-small")},
+            "envoy": {"wasm": crate::wasm_path(), "live": plan.live.then(|| self.dir.path().join("live"))},
         });
         for (key, value) in plan.settings.as_object().into_iter().flatten() {
             document[key] = value.clone();
@@ -172,12 +180,20 @@ impl System {
             .expect("the config is valid")
     }
 
+    /// Changes `dragoman.yaml`, as an editor does: another file is renamed over it.
+    pub fn edit(&self, change: impl FnOnce(&mut Value)) {
+        let text = std::fs::read_to_string(self.config_path()).expect("the config is readable");
+        let mut document = serde_json::from_str(&text).expect("the config is JSON");
+        change(&mut document);
+        let new = self.dir.path().join("dragoman.yaml.new");
+        std::fs::write(&new, document.to_string()).expect("the config is written");
+        std::fs::rename(new, self.config_path()).expect("the config is replaced");
+    }
+
     fn render(&self) {
         let status = std::process::Command::new(binary("dragoman"))
             .args(["render", "envoy", "--config"])
             .arg(self.config_path())
-            .arg("--wasm")
-            .arg(crate::wasm_path())
             .arg("--out")
             .arg(self.envoy_config_path())
             .status()

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod publish;
 pub mod render;
 pub mod server;
+pub mod simulate;
 pub mod writer;
 
 #[cfg(test)]

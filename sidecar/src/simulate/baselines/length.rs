@@ -82,7 +82,11 @@ fn best(rows: &Rows, budget: f64) -> Rule {
                 // Anything within the budget is better than anything above it.
                 let value = if cost <= budget { reward } else { -1.0 - cost };
                 if value > best.0 {
-                    best = (value, Rule { from: sorted.get(at).map_or(u32::MAX, |(c, _)| *c), short, long });
+                    let from = match at {
+                        0 => 0,
+                        _ => sorted.get(at).map_or(u32::MAX, |(chars, _)| *chars),
+                    };
+                    best = (value, Rule { from, short, long });
                 }
             }
         }

@@ -7,7 +7,7 @@ use rand_distr::{Beta, Distribution};
 use crate::simulate::encode::Prompt;
 use crate::simulate::replay::{Choice, Chooser, Observed, Use, random};
 
-/// Step of the dual ascent on λ, per request.
+/// Step of the dual ascent on λ for one request to the dearest arm; smaller for the others, as their cost is.
 const STEP: f64 = 0.05;
 
 /// One arm: rewards in 0..1 count as that share of a success.
@@ -71,7 +71,8 @@ impl Chooser for Thompson {
             arm.paid += 1.0;
         }
         if let (Some(budget), Some(cost)) = (self.budget, observed.cost) {
-            self.lambda = (self.lambda + STEP * (cost / budget - 1.0)).max(0.0);
+            let dearest = self.arms.iter().map(Arm::mean_cost).fold(budget, f64::max);
+            self.lambda = (self.lambda + STEP * (cost - budget) / dearest).max(0.0);
         }
     }
 

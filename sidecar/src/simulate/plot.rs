@@ -13,6 +13,8 @@ const SIZE: (u32, u32) = (1200, 900);
 const FONT: &str = "sans-serif";
 /// Means over fewer steps jump about and would set the scale.
 const SKIPPED: usize = 20;
+/// What a cost of nothing is drawn as on a logarithmic axis.
+const TINY: f64 = 1e-9;
 
 /// One line: its name and a value for each step, `None` while there is none.
 struct Curve {
@@ -43,9 +45,9 @@ fn draw_charts(file: &Path, plan: &Plan, runs: &[Run]) -> Result<(), Box<dyn std
     let costs = curves(plan, runs, |a| a.cost.map(|c| c / unit));
     let rows = if costs.is_empty() { 1 } else { 2 };
     let areas = root.split_evenly((rows, 1));
-    let charts = [("reward, running mean", rewards), (title, costs)];
-    for (area, (title, curves)) in areas.iter().zip(&charts) {
-        chart(area, title, curves)?;
+    let charts = [("reward, running mean", rewards, false), (title, costs, true)];
+    for (area, (title, curves, log)) in areas.iter().zip(&charts) {
+        chart(area, title, curves, *log)?;
     }
     root.present()?;
     Ok(())
@@ -92,10 +94,13 @@ fn over_seeds(
 
 type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
 
-fn chart(area: &Area, title: &str, curves: &[Curve]) -> Result<(), Box<dyn std::error::Error>> {
+/// With `log` the values stand on a logarithmic axis: costs of models lie decades apart.
+fn chart(area: &Area, title: &str, curves: &[Curve], log: bool) -> Result<(), Box<dyn std::error::Error>> {
     let steps = curves.iter().map(|c| c.values.len()).max().unwrap_or(1);
     let skipped = if steps > 10 * SKIPPED { SKIPPED } else { 0 };
-    let shown = || curves.iter().flat_map(|c| c.values.iter().skip(skipped).flatten().copied());
+    let height = |v: f64| if log { v.max(TINY).log10() } else { v };
+    let label = |y: &f64| if log { format!("{:.1e}", 10f64.powf(*y)) } else { format!("{y:.3}") };
+    let shown = || curves.iter().flat_map(|c| c.values.iter().skip(skipped).flatten().map(|v| height(*v)));
     let (low, high) = (shown().fold(f64::INFINITY, f64::min), shown().fold(f64::NEG_INFINITY, f64::max));
     let room = ((high - low) * 0.05).max(1e-9);
     let mut chart = ChartBuilder::on(area)
@@ -103,16 +108,27 @@ fn chart(area: &Area, title: &str, curves: &[Curve]) -> Result<(), Box<dyn std::
         .margin(12)
         .x_label_area_size(32)
         .y_label_area_size(76)
-        .build_cartesian_2d(0..steps, low - room..high + room)?;
-    chart.configure_mesh().label_style((FONT, 14)).light_line_style(WHITE).x_desc("scored steps").draw()?;
+        .build_cartesian_2d(0..steps + steps / 4, low - room..high + room)?;
+    chart
+        .configure_mesh()
+        .label_style((FONT, 14))
+        .light_line_style(WHITE)
+        .y_label_formatter(&label)
+        .x_desc("scored steps")
+        .draw()?;
     for (number, curve) in curves.iter().enumerate() {
-        // The router stands out; the others take the palette's colours in turn.
-        let style = match number {
-            0 => BLACK.stroke_width(3),
-            n => Palette99::pick(n).stroke_width(1),
+        // The router stands out; the others take the palette's colours in turn. Room for their names is kept at the
+        // right of the axis.
+        let style = match number.checked_sub(1) {
+            None => BLACK.stroke_width(3),
+            Some(n) => Palette99::pick(n).stroke_width(2),
         };
-        let points =
-            curve.values.iter().enumerate().skip(skipped).filter_map(|(step, v)| v.map(|v| (step, v)));
+        let points = curve
+            .values
+            .iter()
+            .enumerate()
+            .skip(skipped)
+            .filter_map(|(step, v)| v.map(|v| (step, height(v))));
         chart
             .draw_series(LineSeries::new(points, style))?
             .label(&curve.name)
@@ -121,7 +137,7 @@ fn chart(area: &Area, title: &str, curves: &[Curve]) -> Result<(), Box<dyn std::
     chart
         .configure_series_labels()
         .label_font((FONT, 13))
-        .position(SeriesLabelPosition::LowerRight)
+        .position(SeriesLabelPosition::MiddleRight)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.3))
         .draw()?;

@@ -61,7 +61,7 @@ impl Arms {
         self.0.get(arm).map_or("", String::as_str)
     }
 
-    /// The arm of this name, or the only one with it as a part.
+    /// The arm of this name, or the only one with it as a part, in whatever case.
     ///
     /// # Errors
     ///
@@ -70,7 +70,9 @@ impl Arms {
         if let Some(exact) = self.0.iter().position(|n| n == name) {
             return Ok(exact);
         }
-        let fit: Vec<usize> = (0..self.len()).filter(|&i| self.name(i).contains(name)).collect();
+        let part = name.to_lowercase();
+        let fit: Vec<usize> =
+            (0..self.len()).filter(|&i| self.name(i).to_lowercase().contains(&part)).collect();
         match fit.as_slice() {
             [one] => Ok(*one),
             [] => Err(format!("no arm is named \"{name}\"; the rows have {}", self.0.join(", "))),
@@ -237,7 +239,7 @@ mod tests {
     fn an_arm_is_found_by_its_name_or_a_part_that_only_it_has() {
         let arms = Arms(vec!["x/big".into(), "x/big-2".into(), "y".into()]);
         assert_eq!(arms.find("x/big"), Ok(0), "an exact name wins over parts");
-        assert_eq!(arms.find("-2"), Ok(1));
+        assert_eq!((arms.find("-2"), arms.find("Y")), (Ok(1), Ok(2)));
         assert!(arms.find("big").unwrap_err().contains("several"));
         assert!(arms.find("z").unwrap_err().contains("x/big, x/big-2, y"));
     }

@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long)]
     pub(crate) frozen: bool,
     /// Ceiling of the mean cost of a request
-    #[arg(long, value_name = "DOLLARS")]
+    #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true)]
     pub(crate) budget: Option<f64>,
     /// Runs, each with its own order of the rows
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub(crate) delay: usize,
     /// Share of feedback that arrives inverted, as 1 - reward
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) poison: f64,
     /// Changes of prices and rewards at steps of the score stream
     #[arg(long, value_name = "FILE.json")]

@@ -55,7 +55,8 @@ impl Cache {
         if new.is_empty() {
             return Ok(());
         }
-        self.entries.extend(read(&self.path, &self.key));
+        let written = std::fs::read(&self.path).ok();
+        self.entries.extend(written.and_then(|bytes| parse(&bytes, &self.key)).unwrap_or_default());
         self.entries.extend(new.into_iter().map(|(text, values)| (hash(&[text.as_bytes()]), values)));
         self.write().map_err(|e| {
             format!(

@@ -55,6 +55,9 @@ type Numbered = Vec<(usize, Result<Run, String>)>;
 pub fn run(args: &Args) -> Result<(), String> {
     let plan = Plan::new(args)?;
     let runs = run_seeds(&plan)?;
+    if runs.iter().any(|run| run.steps.is_empty()) {
+        return Err("no scored row has an arm that is there: check --add-arm and --remove-arm".into());
+    }
     let report = report::Report::of(&plan, &runs);
     if let Some(file) = &args.plot {
         plot::draw(file, &plan, &runs)?;

@@ -60,7 +60,7 @@ fn separable(n: usize) -> Vec<Value> {
         "javascript to parse json",
     ];
     let row = |i: usize| {
-        let is_code = i % 2 == 0;
+        let is_code = i.is_multiple_of(2);
         let task = if is_code { CODE[i / 2 % 4] } else { POEMS[i / 2 % 4] };
         let (poet, coder) = if is_code { (0.2, 0.9) } else { (0.9, 0.3) };
         json!({"id": i.to_string(), "source": "made", "prompt": format!("Write {task}, number {}", i / 8), "arms": {

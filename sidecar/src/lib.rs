@@ -22,6 +22,7 @@ pub mod publish;
 pub mod reload;
 pub mod render;
 pub mod server;
+pub mod simulate;
 pub mod writer;
 
 #[cfg(test)]

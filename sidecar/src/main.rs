@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use dragoman_core::config::{Config, PublicKey};
 use dragoman_sidecar::reload::{self, Reloads};
-use dragoman_sidecar::{Server, document, key, render};
+use dragoman_sidecar::{Server, document, key, render, simulate};
 use log::{error, info};
 
 /// Learns online which LLM should answer each prompt: the sidecar of Dragoman's Envoy filter.
@@ -28,6 +28,8 @@ enum Command {
         #[command(subcommand)]
         what: Rendered,
     },
+    /// Replays recorded benchmarks through the encoder, the policy and the learner, beside baselines
+    Simulate(Box<simulate::Args>),
 }
 
 #[derive(Subcommand)]
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Check(Shared { config }) => document::load(&config).map(|config| {
             println!("ok: {} models, {} routes", config.routing.models.len(), config.routing.routes.len());
         }),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Render { what: Rendered::Envoy { shared, wasm, trusted_ca, out } } => {
             document::load(&shared.config).and_then(|config| render_envoy(&config, wasm, trusted_ca, out))
         }

@@ -22,7 +22,8 @@ pub fn load(folder: &Path, k: usize) -> Result<Projection, String> {
     parse(&bytes, k).map_err(|why| format!("{}: {why}", path.display()))
 }
 
-fn parse(bytes: &[u8], k: usize) -> Result<Projection, String> {
+/// The same from the bytes of the file; an error is a clause that wants the path before it.
+pub fn parse(bytes: &[u8], k: usize) -> Result<Projection, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| format!("is not a safetensors file: {e}"))?;
     let (mean, components, scale) = (read(&file, "mean")?, read(&file, "components")?, read(&file, "scale")?);
     if mean.is_empty() || components.len() != mean.len() * scale.len() {

@@ -1,0 +1,272 @@
+//! Off-policy evaluation: what another policy would have earned on the decisions that were logged.
+//!
+//! This room owns the estimators, their intervals and when not to trust them. It must not know where decisions were
+//! logged or how the target policy decides: it is given probabilities, rewards and predictions.
+//!
+//! With w = π(a|x)/p(a|x) of the action that was taken, per record:
+//!
+//! * IPS `w·r` (Horvitz & Thompson 1952): unbiased, and as wide as the weights are large;
+//! * SNIPS `Σwr / Σw` (Swaminathan & Joachims 2015, "The self-normalized estimator for counterfactual learning"):
+//!   a little biased, much steadier;
+//! * DR `w·(r − q̂(a)) + Σ π(b|x)·q̂(b)` (Dudík, Langford & Li 2011, "Doubly robust policy evaluation and learning"):
+//!   unbiased as IPS is, and narrow where q̂ is good. The q̂ that was logged with the decision comes from an online
+//!   learner and so from the past only: a predictable control variate, whatever it is worth.
+//!
+//! The difference to the logging policy is estimated from the same records, `(w − 1)·(r − q̂(a)) + Σ (π − p)·q̂`: where
+//! both policies do the same, the record adds nothing to its interval.
+#![deny(clippy::indexing_slicing)]
+
+mod interval;
+
+use serde::Serialize;
+
+pub use interval::{Estimate, Range};
+
+use interval::{Support, of_mean, of_ratio};
+
+/// Below this many effective samples an estimate is called untrustworthy.
+const FEW: f64 = 50.0;
+
+/// A target that puts more than this share of its mass where the log has none is told so.
+const UNSUPPORTED: f64 = 1e-6;
+
+/// One logged decision among K candidates.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Logged<'a> {
+    /// Index of the candidate that was taken.
+    pub chosen: usize,
+    /// p `[K]`: the probability with which each was to be taken.
+    pub propensity: &'a [f64],
+    /// Reward of the one that was taken.
+    pub reward: f64,
+    /// π `[K]`: the probability with which the target policy takes each.
+    pub target: &'a [f64],
+    /// q̂ `[K]`: each one's reward as predicted before this reward was known.
+    pub predicted: &'a [f64],
+}
+
+/// Collects decisions until they are judged. Memory: five numbers a decision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    range: Range,
+    weights: Vec<f64>,
+    rewards: Vec<f64>,
+    ips: Terms,
+    dr: Terms,
+    difference: Terms,
+    possible_weight: f64,
+    unsupported: f64,
+}
+
+/// What every record adds to a mean, and what it could have added had chance or the reward been another.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Terms {
+    values: Vec<f64>,
+    support: Support,
+    /// What the actions that were never logged may add to the sum, beyond its values: lowest and highest.
+    unseen: (f64, f64),
+}
+
+/// What the log says of the target policy. Values are mean rewards per decision; intervals are 95 %.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Estimates {
+    /// Decisions.
+    pub n: usize,
+    /// The logging policy: the plain mean.
+    pub logged: Estimate,
+    /// The target by inverse propensity scoring.
+    pub ips: Estimate,
+    /// The target by self-normalised inverse propensity scoring.
+    pub snips: Estimate,
+    /// The target, doubly robust.
+    pub dr: Estimate,
+    /// Target minus logged, doubly robust, from pairs.
+    pub difference: Estimate,
+    /// Kish's effective sample size, (Σw)²/Σw².
+    pub effective: f64,
+    /// The largest weight of a record.
+    pub largest_weight: f64,
+    /// The largest weight that a record could have had.
+    pub possible_weight: f64,
+    /// Share of the target's mass on actions that the logging policy never takes.
+    pub unsupported: f64,
+}
+
+/// What the difference's interval says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The target earns more than the logging policy.
+    Better,
+    /// It earns less.
+    Worse,
+    /// The interval holds zero.
+    Undecided,
+}
+
+// === impl Evaluation ===
+
+impl Evaluation {
+    /// Nothing collected yet. `range` holds every reward that is possible.
+    pub fn new(range: Range) -> Self {
+        Self {
+            range,
+            weights: Vec::new(),
+            rewards: Vec::new(),
+            ips: Terms::default(),
+            dr: Terms::default(),
+            difference: Terms::default(),
+            possible_weight: 0.0,
+            unsupported: 0.0,
+        }
+    }
+
+    /// The estimates of `decisions`; `None` if there is none that could be used (see [`Evaluation::add`]).
+    pub fn of<'a>(range: Range, decisions: impl IntoIterator<Item = Logged<'a>>) -> Option<Estimates> {
+        let mut evaluation = Self::new(range);
+        decisions.into_iter().for_each(|logged| drop(evaluation.add(&logged)));
+        evaluation.finish()
+    }
+
+    /// Adds a decision. False, and nothing is added, if it is none: the lists differ in length, a number is not
+    /// finite or not a probability, or the action that was taken had none.
+    pub fn add(&mut self, logged: &Logged) -> bool {
+        let Some((pi, p, predicted)) = logged.taken() else { return false };
+        let (weight, reward) = (pi / p, self.range.clamp(logged.reward));
+        let residual = reward - self.range.clamp(predicted);
+        let (mut value, mut gap) = (0.0, 0.0);
+        for (pi, p, q) in logged.candidates() {
+            value += pi * self.range.clamp(q);
+            gap += (pi - p) * self.range.clamp(q);
+        }
+        for (pi, p, q) in logged.candidates() {
+            self.could_have_been(pi, p, self.range.clamp(q), value, gap);
+        }
+        self.weights.push(weight);
+        self.rewards.push(reward);
+        self.ips.values.push(weight * reward);
+        self.dr.values.push(weight * residual + value);
+        self.difference.values.push((weight - 1.0) * residual + gap);
+        true
+    }
+
+    /// Widens what the terms could have been by one candidate: with any reward if it may be taken; else its whole
+    /// reward stays unseen.
+    fn could_have_been(&mut self, pi: f64, p: f64, q: f64, value: f64, gap: f64) {
+        let Range { low, high } = self.range;
+        if p > 0.0 {
+            let w = pi / p;
+            self.possible_weight = self.possible_weight.max(w);
+            for r in [low, high] {
+                self.ips.support.hold(w * r);
+                self.dr.support.hold(w * (r - q) + value);
+                self.difference.support.hold((w - 1.0) * (r - q) + gap);
+            }
+        } else {
+            self.unsupported += pi;
+            self.ips.leave_unseen(pi * low, pi * high);
+            self.dr.leave_unseen(pi * (low - q), pi * (high - q));
+            self.difference.leave_unseen(pi * (low - q), pi * (high - q));
+        }
+    }
+
+    /// Judges what was collected; `None` if that is nothing.
+    pub fn finish(&self) -> Option<Estimates> {
+        let n = self.rewards.len();
+        if n == 0 {
+            return None;
+        }
+        let (low, high) = (self.range.low, self.range.high);
+        let difference_range = Range { low: low - high, high: high - low };
+        let sum: f64 = self.weights.iter().sum();
+        let squares: f64 = self.weights.iter().map(|w| w * w).sum();
+        let unsupported = self.unsupported / n as f64;
+        Some(Estimates {
+            n,
+            logged: of_mean(&self.rewards, Support { low, high }).within(self.range),
+            ips: self.ips.estimate().within(self.range),
+            snips: of_ratio(&self.weights, &self.rewards, self.possible_weight, self.range)
+                .unseen(unsupported, self.range)
+                .within(self.range),
+            dr: self.dr.estimate().within(self.range),
+            difference: self.difference.estimate().within(difference_range),
+            effective: if squares > 0.0 { sum * sum / squares } else { 0.0 },
+            largest_weight: self.weights.iter().copied().fold(0.0, f64::max),
+            possible_weight: self.possible_weight,
+            unsupported,
+        })
+    }
+}
+
+// === impl Logged ===
+
+impl<'a> Logged<'a> {
+    /// (π, p, q̂) of each candidate.
+    fn candidates(&self) -> impl Iterator<Item = (f64, f64, f64)> + use<'a> {
+        let pairs = self.target.iter().zip(self.propensity).zip(self.predicted);
+        pairs.map(|((pi, p), q)| (*pi, *p, *q))
+    }
+
+    /// (π, p, q̂) of the one that was taken, if this is a decision.
+    fn taken(&self) -> Option<(f64, f64, f64)> {
+        let k = self.target.len();
+        let probability = |v: f64| (0.0..=1.0 + 1e-6).contains(&v);
+        let sound = self.reward.is_finite()
+            && [self.propensity.len(), self.predicted.len()] == [k, k]
+            && self.candidates().all(|(pi, p, q)| probability(pi) && probability(p) && q.is_finite());
+        self.candidates().nth(self.chosen).filter(|(_, p, _)| sound && *p > 0.0)
+    }
+}
+
+// === impl Terms ===
+
+impl Terms {
+    fn leave_unseen(&mut self, low: f64, high: f64) {
+        self.unseen.0 += low;
+        self.unseen.1 += high;
+    }
+
+    fn estimate(&self) -> Estimate {
+        let n = self.values.len().max(1) as f64;
+        let seen = of_mean(&self.values, self.support);
+        Estimate { low: seen.low + self.unseen.0 / n, high: seen.high + self.unseen.1 / n, ..seen }
+    }
+}
+
+// === impl Estimates ===
+
+impl Estimates {
+    /// What the difference's interval says.
+    pub fn verdict(&self) -> Verdict {
+        match self.difference {
+            Estimate { low, .. } if low > 0.0 => Verdict::Better,
+            Estimate { high, .. } if high < 0.0 => Verdict::Worse,
+            _ => Verdict::Undecided,
+        }
+    }
+
+    /// Why the estimates may not be trusted, a sentence each; none if they may.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        if self.unsupported > UNSUPPORTED {
+            all.push(format!(
+                "{:.1} % of the target's choices were never open to the logging policy: their reward is unknown, \
+                 and the intervals are widened by all that it could be",
+                100.0 * self.unsupported
+            ));
+        }
+        if self.effective < FEW {
+            all.push(format!(
+                "the target is seen in only {:.0} effective samples (largest weight {:.0}): the log holds too \
+                 little of what it would do; explore more (policy.epsilon) or wait for more records",
+                self.effective, self.largest_weight
+            ));
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod coverage;
+#[cfg(test)]
+mod tests;

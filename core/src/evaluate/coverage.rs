@@ -117,7 +117,7 @@ impl World {
     }
 
     /// One log, judged for each target. q̂ is learned online by each arm's normalised LMS, from the past only.
-    fn log(&self, case: Case, seed: u64) -> Vec<Estimates> {
+    fn log(&self, case: Case, seed: u64) -> [Evaluation; 4] {
         let mut random = Random(seed);
         let mut learned = vec![[0.0; 3]; case.arms];
         let mut evaluations = TARGETS.map(|_| Evaluation::new(RANGE));
@@ -142,13 +142,10 @@ impl World {
                     predicted: &predicted
                 }));
             }
-            let error = reward - predicted[chosen];
-            learned[chosen]
-                .iter_mut()
-                .zip(&x)
-                .for_each(|(t, x)| *t += 0.1 * error * x / dot(&[1.0, 1.0, 1.0], &[1.0, 0.1, 0.1]));
+            let step = 0.1 * (reward - predicted[chosen]);
+            learned[chosen].iter_mut().zip(&x).for_each(|(t, x)| *t += step * x);
         }
-        evaluations.iter().map(|e| e.finish().unwrap()).collect()
+        evaluations
     }
 }
 
@@ -166,7 +163,8 @@ fn measure(case: Case, runs: u64) -> Vec<[Cell; 4]> {
     let truths = TARGETS.map(|t| world.truth(case, t));
     let mut counts = TARGETS.map(|_| [(0.0, 0.0); 4]);
     for run in 0..runs {
-        for ((e, truth), counts) in world.log(case, 1000 * run + 7).iter().zip(truths).zip(&mut counts) {
+        for ((log, truth), counts) in world.log(case, 1000 * run + 7).iter().zip(truths).zip(&mut counts) {
+            let e = log.finish().unwrap();
             let of = [(e.ips, truth.0), (e.snips, truth.0), (e.dr, truth.0), (e.difference, truth.1)];
             for ((estimate, truth), count) in of.iter().zip(counts) {
                 count.0 += f64::from(estimate.low <= *truth && *truth <= estimate.high);
@@ -209,8 +207,25 @@ fn the_intervals_hold_the_truth_in_at_least_ninety_of_a_hundred_logs() {
 }
 
 #[test]
+fn the_textbooks_interval_does_not() {
+    let case = Case { arms: 5, n: 500, epsilon: 0.01, binary: true };
+    let world = World::new(case.arms);
+    let target = 2;
+    let (truth, _) = world.truth(case, TARGETS[target]);
+    let covered = (0..200).filter(|run| {
+        let terms = &world.log(case, *run)[target].ips;
+        let n = terms.len() as f64;
+        let mean = terms.iter().sum::<f64>() / n;
+        let variance = terms.iter().map(|t| (t - mean) * (t - mean)).sum::<f64>() / (n - 1.0);
+        (mean - truth).abs() <= 1.96 * (variance / n).sqrt()
+    });
+    let covered = covered.count();
+    assert!(covered < 160, "{covered} of 200: then the correction would not be needed");
+}
+
+#[test]
 #[ignore = "minutes; the whole grid"]
 fn the_intervals_hold_the_truth_over_the_whole_grid() {
-    let worst = grid(&[500, 1000, 2000, 5000, 20_000], &[0.01, 0.02, 0.05, 0.1, 0.3, 1.0], 400);
+    let worst = grid(&[500, 1000, 2000, 5000, 20_000], &[0.01, 0.02, 0.05, 0.1, 0.3, 1.0], 200);
     assert!(worst >= 0.90, "{worst}");
 }

@@ -38,22 +38,15 @@ pub struct Range {
     pub high: f64,
 }
 
-/// The values that a term could have taken; empty until it holds one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Support {
-    pub(super) low: f64,
-    pub(super) high: f64,
-}
-
 /// The mean of `values` `[n]`, n > 0.
-pub(super) fn of_mean(values: &[f64], support: Support) -> Estimate {
+pub(super) fn of_mean(values: &[f64], worst: Range) -> Estimate {
     let (n, sum) = (values.len() as f64, values.iter().sum::<f64>());
     let end = |worst: f64, sign: f64| {
         let mean = (sum + worst) / (n + 1.0);
         let deviations = values.iter().chain([&worst]).map(|v| v - mean);
         mean + sign * margin(deviations, n + 1.0)
     };
-    Estimate { value: sum / n, low: end(support.low, -1.0), high: end(support.high, 1.0) }
+    Estimate { value: sum / n, low: end(worst.low, -1.0), high: end(worst.high, 1.0) }
 }
 
 /// Σwr / Σw by the delta method: the mean m that makes Σ w(r − m) vanish. The worst observation has the largest
@@ -107,8 +100,13 @@ impl Estimate {
         Self { low: range.clamp(self.low), high: range.clamp(self.high), ..self }
     }
 
-    /// The value over all choices when `share` of them could not be seen and may be worth anything in `range`.
-    pub(super) fn unseen(self, share: f64, range: Range) -> Self {
+    /// Widened by what else may be there: at least `more.low`, at most `more.high`.
+    pub(super) fn plus(self, more: Range) -> Self {
+        Self { low: self.low + more.low, high: self.high + more.high, ..self }
+    }
+
+    /// Over all choices, when `share` of them could not be seen and may be worth anything in `range`.
+    pub(super) fn diluted(self, share: f64, range: Range) -> Self {
         let mix = |seen: f64, unseen: f64| (1.0 - share) * seen + share * unseen;
         Self { low: mix(self.low, range.low), high: mix(self.high, range.high), ..self }
     }
@@ -120,21 +118,14 @@ impl Range {
     pub(super) fn clamp(&self, value: f64) -> f64 {
         value.max(self.low).min(self.high)
     }
-}
 
-// === impl Support ===
-
-impl Support {
-    /// Widens to hold `value`.
-    pub(super) fn hold(&mut self, value: f64) {
-        self.low = self.low.min(value);
-        self.high = self.high.max(value);
+    pub(super) fn map(self, f: impl Fn(f64) -> f64) -> Self {
+        Self { low: f(self.low), high: f(self.high) }
     }
-}
 
-impl Default for Support {
-    fn default() -> Self {
-        Self { low: f64::INFINITY, high: f64::NEG_INFINITY }
+    /// Widened to hold `value`.
+    pub(super) fn with(self, value: f64) -> Self {
+        Self { low: self.low.min(value), high: self.high.max(value) }
     }
 }
 
@@ -154,7 +145,7 @@ mod tests {
     #[test]
     fn with_many_terms_the_interval_is_the_textbooks() {
         let values: Vec<f64> = (0..100_000).map(|i| f64::from(i % 2)).collect();
-        let Estimate { value, low, high } = of_mean(&values, Support { low: 0.0, high: 1.0 });
+        let Estimate { value, low, high } = of_mean(&values, Range { low: 0.0, high: 1.0 });
         let half = Z * 0.5 / 100_000f64.sqrt();
         assert!((value - 0.5).abs() < 1e-12);
         assert!((high - low - 2.0 * half).abs() < 0.01 * half, "{low} {high}");
@@ -164,7 +155,7 @@ mod tests {
     fn what_was_possible_but_never_seen_keeps_the_interval_open() {
         let one = of_ratio(&[0.0; 500], &[0.5; 500], 500.0, Range { low: 0.0, high: 1.0 });
         assert_eq!((one.low, one.high), (0.0, 1.0));
-        let never = of_mean(&[0.0; 500], Support { low: 0.0, high: 500.0 });
+        let never = of_mean(&[0.0; 500], Range { low: 0.0, high: 500.0 });
         assert!(never.low == 0.0 && never.high > 1.0, "{never:?}");
     }
 }

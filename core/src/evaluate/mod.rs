@@ -22,7 +22,7 @@ use serde::Serialize;
 
 pub use interval::{Estimate, Range};
 
-use interval::{Support, of_mean, of_ratio};
+use interval::{of_mean, of_ratio};
 
 /// Below this many effective samples an estimate is called untrustworthy.
 const FEW: f64 = 50.0;
@@ -51,20 +51,27 @@ pub struct Evaluation {
     range: Range,
     weights: Vec<f64>,
     rewards: Vec<f64>,
-    ips: Terms,
-    dr: Terms,
-    difference: Terms,
-    possible_weight: f64,
-    unsupported: f64,
+    ips: Vec<f64>,
+    dr: Vec<f64>,
+    difference: Vec<f64>,
+    design: Design,
 }
 
-/// What every record adds to a mean, and what it could have added had chance or the reward been another.
-#[derive(Debug, Clone, PartialEq, Default)]
-struct Terms {
-    values: Vec<f64>,
-    support: Support,
-    /// What the actions that were never logged may add to the sum, beyond its values: lowest and highest.
-    unseen: (f64, f64),
+/// What is known of the decisions whatever chance and the rewards were: sums over all records and candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Design {
+    /// The largest weight that a record could have had.
+    largest: f64,
+    /// Σ π·q̂, the target's predicted reward.
+    value: f64,
+    /// Σ (π − p)·q̂, the predicted difference.
+    gap: f64,
+    /// Σ |π − p| / 2, how often the two policies differ.
+    distance: f64,
+    /// Σ π over candidates without a propensity.
+    unseen: f64,
+    /// Σ π·q̂ over candidates without a propensity.
+    unseen_value: f64,
 }
 
 /// What the log says of the target policy. Values are mean rewards per decision; intervals are 95 %.
@@ -109,22 +116,16 @@ pub enum Verdict {
 impl Evaluation {
     /// Nothing collected yet. `range` holds every reward that is possible.
     pub fn new(range: Range) -> Self {
-        Self {
-            range,
-            weights: Vec::new(),
-            rewards: Vec::new(),
-            ips: Terms::default(),
-            dr: Terms::default(),
-            difference: Terms::default(),
-            possible_weight: 0.0,
-            unsupported: 0.0,
-        }
+        let (weights, rewards, ips, dr, difference) = Default::default();
+        Self { range, weights, rewards, ips, dr, difference, design: Design::default() }
     }
 
     /// The estimates of `decisions`; `None` if there is none that could be used (see [`Evaluation::add`]).
     pub fn of<'a>(range: Range, decisions: impl IntoIterator<Item = Logged<'a>>) -> Option<Estimates> {
         let mut evaluation = Self::new(range);
-        decisions.into_iter().for_each(|logged| drop(evaluation.add(&logged)));
+        for logged in decisions {
+            evaluation.add(&logged);
+        }
         evaluation.finish()
     }
 
@@ -134,66 +135,49 @@ impl Evaluation {
         let Some((pi, p, predicted)) = logged.taken() else { return false };
         let (weight, reward) = (pi / p, self.range.clamp(logged.reward));
         let residual = reward - self.range.clamp(predicted);
-        let (mut value, mut gap) = (0.0, 0.0);
-        for (pi, p, q) in logged.candidates() {
-            value += pi * self.range.clamp(q);
-            gap += (pi - p) * self.range.clamp(q);
-        }
-        for (pi, p, q) in logged.candidates() {
-            self.could_have_been(pi, p, self.range.clamp(q), value, gap);
-        }
+        let mut design = Design::default();
+        logged.candidates().for_each(|(pi, p, q)| design.add(pi, p, self.range.clamp(q)));
+        let Design { value, gap, .. } = design;
+        self.design.merge(design);
         self.weights.push(weight);
         self.rewards.push(reward);
-        self.ips.values.push(weight * reward);
-        self.dr.values.push(weight * residual + value);
-        self.difference.values.push((weight - 1.0) * residual + gap);
+        self.ips.push(weight * reward);
+        self.dr.push(weight * residual + value);
+        self.difference.push((weight - 1.0) * residual + gap);
         true
     }
 
-    /// Widens what the terms could have been by one candidate: with any reward if it may be taken; else its whole
-    /// reward stays unseen.
-    fn could_have_been(&mut self, pi: f64, p: f64, q: f64, value: f64, gap: f64) {
-        let Range { low, high } = self.range;
-        if p > 0.0 {
-            let w = pi / p;
-            self.possible_weight = self.possible_weight.max(w);
-            for r in [low, high] {
-                self.ips.support.hold(w * r);
-                self.dr.support.hold(w * (r - q) + value);
-                self.difference.support.hold((w - 1.0) * (r - q) + gap);
-            }
-        } else {
-            self.unsupported += pi;
-            self.ips.leave_unseen(pi * low, pi * high);
-            self.dr.leave_unseen(pi * (low - q), pi * (high - q));
-            self.difference.leave_unseen(pi * (low - q), pi * (high - q));
-        }
-    }
-
     /// Judges what was collected; `None` if that is nothing.
+    ///
+    /// The worst observation beside the log (see `interval.rs`) has the largest weight that was possible, the lowest
+    /// or highest reward, and the mean prediction.
     pub fn finish(&self) -> Option<Estimates> {
-        let n = self.rewards.len();
-        if n == 0 {
-            return None;
-        }
-        let (low, high) = (self.range.low, self.range.high);
-        let difference_range = Range { low: low - high, high: high - low };
+        let (n, range) = (Some(self.rewards.len()).filter(|n| *n > 0)?, self.range);
+        let Design { largest, value, gap, distance, unseen, unseen_value } = self.design.mean(n);
+        let heavy = |weight: f64, base: f64| range.map(|r| weight * (r - value) + base);
+        // What the candidates that were never open may be worth beyond what the terms say of them.
+        let more = range.map(|r| unseen * r - unseen_value);
+        // Policies that agree on most requests cannot differ by more than the others can.
+        let apart = distance * (range.high - range.low);
         let sum: f64 = self.weights.iter().sum();
         let squares: f64 = self.weights.iter().map(|w| w * w).sum();
-        let unsupported = self.unsupported / n as f64;
         Some(Estimates {
             n,
-            logged: of_mean(&self.rewards, Support { low, high }).within(self.range),
-            ips: self.ips.estimate().within(self.range),
-            snips: of_ratio(&self.weights, &self.rewards, self.possible_weight, self.range)
-                .unseen(unsupported, self.range)
-                .within(self.range),
-            dr: self.dr.estimate().within(self.range),
-            difference: self.difference.estimate().within(difference_range),
+            logged: of_mean(&self.rewards, range).within(range),
+            ips: of_mean(&self.ips, range.map(|r| largest * r).with(0.0))
+                .plus(range.map(|r| unseen * r))
+                .within(range),
+            snips: of_ratio(&self.weights, &self.rewards, largest, range)
+                .diluted(unseen, range)
+                .within(range),
+            dr: of_mean(&self.dr, heavy(largest, value)).plus(more).within(range),
+            difference: of_mean(&self.difference, heavy((largest - 1.0).max(0.0), gap))
+                .plus(more)
+                .within(Range { low: -apart, high: apart }),
             effective: if squares > 0.0 { sum * sum / squares } else { 0.0 },
             largest_weight: self.weights.iter().copied().fold(0.0, f64::max),
-            possible_weight: self.possible_weight,
-            unsupported,
+            possible_weight: largest,
+            unsupported: unseen,
         })
     }
 }
@@ -218,18 +202,41 @@ impl<'a> Logged<'a> {
     }
 }
 
-// === impl Terms ===
+// === impl Design ===
 
-impl Terms {
-    fn leave_unseen(&mut self, low: f64, high: f64) {
-        self.unseen.0 += low;
-        self.unseen.1 += high;
+impl Design {
+    fn add(&mut self, pi: f64, p: f64, q: f64) {
+        self.value += pi * q;
+        self.gap += (pi - p) * q;
+        self.distance += (pi - p).abs() / 2.0;
+        if p > 0.0 {
+            self.largest = self.largest.max(pi / p);
+        } else {
+            self.unseen += pi;
+            self.unseen_value += pi * q;
+        }
     }
 
-    fn estimate(&self) -> Estimate {
-        let n = self.values.len().max(1) as f64;
-        let seen = of_mean(&self.values, self.support);
-        Estimate { low: seen.low + self.unseen.0 / n, high: seen.high + self.unseen.1 / n, ..seen }
+    fn merge(&mut self, other: Self) {
+        self.largest = self.largest.max(other.largest);
+        self.value += other.value;
+        self.gap += other.gap;
+        self.distance += other.distance;
+        self.unseen += other.unseen;
+        self.unseen_value += other.unseen_value;
+    }
+
+    /// The sums as means over `n` records.
+    fn mean(self, n: usize) -> Self {
+        let mean = |sum: f64| sum / n as f64;
+        Self {
+            largest: self.largest,
+            value: mean(self.value),
+            gap: mean(self.gap),
+            distance: mean(self.distance),
+            unseen: mean(self.unseen),
+            unseen_value: mean(self.unseen_value),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use dragoman_core::config::{Config, PublicKey};
-use dragoman_sidecar::{Server, document, key, render};
+use dragoman_sidecar::{Server, document, evaluate, key, render};
 use log::{error, info};
 
 /// Learns online which LLM should answer each prompt: the sidecar of Dragoman's Envoy filter.
@@ -22,6 +22,8 @@ enum Command {
     Serve(Shared),
     /// Checks a configuration and prints every error of it
     Check(Shared),
+    /// Estimates from the replay log what another policy would have earned
+    Evaluate(evaluate::Args),
     /// Writes the configuration of another program
     Render {
         #[command(subcommand)]
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Check(Shared { config }) => document::load(&config).map(|config| {
             println!("ok: {} models, {} routes", config.routing.models.len(), config.routing.routes.len());
         }),
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Render { what: Rendered::Envoy { shared, wasm, trusted_ca, out } } => {
             document::load(&shared.config).and_then(|config| render_envoy(&config, wasm, trusted_ca, out))
         }

@@ -107,8 +107,10 @@ fn what_is_no_decision_is_refused() {
     assert!(evaluation.add(&good));
 }
 
-/// Decisions among three candidates, each with some chance of being taken.
-fn decisions() -> impl Strategy<Value = Vec<(usize, [f64; 3], f64, [f64; 3], [f64; 3])>> {
+/// (chosen, p, reward, π, q̂) among three candidates, each with some chance of being taken.
+type Decision = (usize, [f64; 3], f64, [f64; 3], [f64; 3]);
+
+fn decisions() -> impl Strategy<Value = Vec<Decision>> {
     let shares = || [0.01f64..1.0, 0.01f64..1.0, 0.01f64..1.0];
     let distribution = |s: [f64; 3]| s.map(|v| v / s.iter().sum::<f64>());
     let one = (0usize..3, shares(), 0f64..1.0, shares(), [0f64..1.0, 0f64..1.0, 0f64..1.0]);

@@ -72,6 +72,10 @@ struct Design {
     unseen: f64,
     /// Σ π·q̂ over candidates without a propensity.
     unseen_value: f64,
+    /// Σ π·(high − q̂) and Σ π·(high − q̂)²: how far rewards may lie above their predictions.
+    above: (f64, f64),
+    /// Σ π·(q̂ − low) and Σ π·(q̂ − low)²: how far below.
+    below: (f64, f64),
 }
 
 /// What the log says of the target policy. Values are mean rewards per decision; intervals are 95 %.
@@ -136,7 +140,7 @@ impl Evaluation {
         let (weight, reward) = (pi / p, self.range.clamp(logged.reward));
         let residual = reward - self.range.clamp(predicted);
         let mut design = Design::default();
-        logged.candidates().for_each(|(pi, p, q)| design.add(pi, p, self.range.clamp(q)));
+        logged.candidates().for_each(|(pi, p, q)| design.add(pi, p, self.range.clamp(q), self.range));
         let Design { value, gap, .. } = design;
         self.design.merge(design);
         self.weights.push(weight);
@@ -149,12 +153,13 @@ impl Evaluation {
 
     /// Judges what was collected; `None` if that is nothing.
     ///
-    /// The worst observation beside the log (see `interval.rs`) has the largest weight that was possible, the lowest
-    /// or highest reward, and the mean prediction.
+    /// The worst observation beside the log (see `interval.rs`) has the largest weight that was possible and the lowest
+    /// or highest reward.
     pub fn finish(&self) -> Option<Estimates> {
         let (n, range) = (Some(self.rewards.len()).filter(|n| *n > 0)?, self.range);
-        let Design { largest, value, gap, distance, unseen, unseen_value } = self.design.mean(n);
-        let heavy = |weight: f64, base: f64| range.map(|r| weight * (r - value) + base);
+        let Design { largest, value, gap, distance, unseen, unseen_value, .. } = self.design.mean(n);
+        let residual = self.design.worst_residuals();
+        let heavy = |weight: f64, base: f64| residual.map(|r| weight * r + base);
         // What the candidates that were never open may be worth beyond what the terms say of them.
         let more = range.map(|r| unseen * r - unseen_value);
         // Policies that agree on most requests cannot differ by more than the others can.
@@ -205,12 +210,15 @@ impl<'a> Logged<'a> {
 // === impl Design ===
 
 impl Design {
-    fn add(&mut self, pi: f64, p: f64, q: f64) {
+    fn add(&mut self, pi: f64, p: f64, q: f64, range: Range) {
         self.value += pi * q;
         self.gap += (pi - p) * q;
         self.distance += (pi - p).abs() / 2.0;
         if p > 0.0 {
             self.largest = self.largest.max(pi / p);
+            let (above, below) = (range.high - q, q - range.low);
+            self.above = (self.above.0 + pi * above, self.above.1 + pi * above * above);
+            self.below = (self.below.0 + pi * below, self.below.1 + pi * below * below);
         } else {
             self.unseen += pi;
             self.unseen_value += pi * q;
@@ -224,6 +232,16 @@ impl Design {
         self.distance += other.distance;
         self.unseen += other.unseen;
         self.unseen_value += other.unseen_value;
+        self.above = (self.above.0 + other.above.0, self.above.1 + other.above.1);
+        self.below = (self.below.0 + other.below.0, self.below.1 + other.below.1);
+    }
+
+    /// How far a reward may lie from its prediction: the mean over the target's choices, each counted as much as it
+    /// would move the sum (their size-biased mean). The plain mean would hide the few first records, whose
+    /// predictions knew nothing yet; the largest would let one of them speak for all.
+    fn worst_residuals(&self) -> Range {
+        let biased = |(sum, squares): (f64, f64)| if sum > 0.0 { squares / sum } else { 0.0 };
+        Range { low: -biased(self.below), high: biased(self.above) }
     }
 
     /// The sums as means over `n` records.
@@ -236,6 +254,8 @@ impl Design {
             distance: mean(self.distance),
             unseen: mean(self.unseen),
             unseen_value: mean(self.unseen_value),
+            above: self.above,
+            below: self.below,
         }
     }
 }

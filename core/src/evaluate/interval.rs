@@ -81,15 +81,14 @@ fn margin(deviations: impl Iterator<Item = f64>, n: f64) -> f64 {
 
 /// Student's 97.5 % quantile for ν ≥ 2 degrees of freedom (Abramowitz & Stegun 26.7.5; within 1 % at ν = 2).
 fn student(degrees: f64) -> f64 {
-    let x = Z;
+    let y = Z * Z;
     let terms = [
-        (x.powi(3) + x) / 4.0,
-        (5.0 * x.powi(5) + 16.0 * x.powi(3) + 3.0 * x) / 96.0,
-        (3.0 * x.powi(7) + 19.0 * x.powi(5) + 17.0 * x.powi(3) - 15.0 * x) / 384.0,
-        (79.0 * x.powi(9) + 776.0 * x.powi(7) + 1482.0 * x.powi(5) - 1920.0 * x.powi(3) - 945.0 * x)
-            / 92160.0,
+        (y + 1.0) / 4.0,
+        ((5.0 * y + 16.0) * y + 3.0) / 96.0,
+        (((3.0 * y + 19.0) * y + 17.0) * y - 15.0) / 384.0,
+        ((((79.0 * y + 776.0) * y + 1482.0) * y - 1920.0) * y - 945.0) / 92160.0,
     ];
-    terms.iter().rev().fold(0.0, |sum, term| (sum + term) / degrees) + x
+    Z * (1.0 + terms.iter().rev().fold(0.0, |sum, term| (sum + term) / degrees))
 }
 
 // === impl Estimate ===

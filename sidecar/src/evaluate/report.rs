@@ -167,8 +167,8 @@ impl fmt::Display for Report {
         writeln!(f, "\neffective samples {:.0}, largest weight {:.1}", e.effective, e.largest_weight)?;
         let d = &self.dollars;
         writeln!(f, "\n{:24} {:>10}   {:>10}", "dollars a request", "logged", "target")?;
-        writeln!(f, "{:24} {:>10.3e}   {:>10.3e}", "spent (target: IPS)", d.logged, d.target)?;
-        writeln!(f, "{:24} {:>10.3e}   {:>10.3e}", "predicted", d.logged_predicted, d.target_predicted)?;
+        writeln!(f, "{:24} {:>10.6}   {:>10.6}", "spent (target: IPS)", d.logged, d.target)?;
+        writeln!(f, "{:24} {:>10.6}   {:>10.6}", "predicted", d.logged_predicted, d.target_predicted)?;
         writeln!(f, "\n{}", self.says)?;
         self.warnings.iter().try_for_each(|w| writeln!(f, "warning: {w}"))
     }

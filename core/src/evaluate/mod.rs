@@ -72,9 +72,9 @@ struct Design {
     unseen: f64,
     /// Σ π·q̂ over candidates without a propensity.
     unseen_value: f64,
-    /// Σ π·(high − q̂) and Σ π·(high − q̂)²: how far rewards may lie above their predictions.
+    /// Σ πw·(high − q̂) and Σ πw·(high − q̂)²: how far rewards may lie above their predictions.
     above: (f64, f64),
-    /// Σ π·(q̂ − low) and Σ π·(q̂ − low)²: how far below.
+    /// Σ πw·(q̂ − low) and Σ πw·(q̂ − low)²: how far below.
     below: (f64, f64),
 }
 
@@ -215,10 +215,11 @@ impl Design {
         self.gap += (pi - p) * q;
         self.distance += (pi - p).abs() / 2.0;
         if p > 0.0 {
-            self.largest = self.largest.max(pi / p);
+            let w = pi / p;
+            self.largest = self.largest.max(w);
             let (above, below) = (range.high - q, q - range.low);
-            self.above = (self.above.0 + pi * above, self.above.1 + pi * above * above);
-            self.below = (self.below.0 + pi * below, self.below.1 + pi * below * below);
+            self.above = (self.above.0 + pi * w * above, self.above.1 + pi * w * above * above);
+            self.below = (self.below.0 + pi * w * below, self.below.1 + pi * w * below * below);
         } else {
             self.unseen += pi;
             self.unseen_value += pi * q;
@@ -237,8 +238,8 @@ impl Design {
     }
 
     /// How far a reward may lie from its prediction: the mean over the target's choices, each counted as much as it
-    /// would move the sum (their size-biased mean). The plain mean would hide the few first records, whose
-    /// predictions knew nothing yet; the largest would let one of them speak for all.
+    /// would move the sum (the size-biased mean). The plain mean would hide the rare choices of large weight, and
+    /// the first records, whose predictions knew nothing yet; the largest would let one record speak for all.
     fn worst_residuals(&self) -> Range {
         let biased = |(sum, squares): (f64, f64)| if sum > 0.0 { squares / sum } else { 0.0 };
         Range { low: -biased(self.below), high: biased(self.above) }

@@ -216,6 +216,9 @@ fn judge(case: Case, runs: u64) -> f64 {
 #[test]
 fn the_intervals_hold_the_truth_in_at_least_ninety_of_a_hundred_logs() {
     let worst = grid(&[500, 2000], &[0.01, 0.1, 1.0], 200);
+    // Predictions that start cold, far from the rewards, and are never asked where the target goes.
+    let cold = judge(Case { level: 0.93, arms: 3, n: 20_000, epsilon: 0.03, binary: false }, 200);
+    let worst = worst.min(cold);
     assert!(worst >= 0.90, "{worst}");
 }
 

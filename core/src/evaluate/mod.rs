@@ -72,10 +72,18 @@ struct Design {
     unseen: f64,
     /// Σ π·q̂ over candidates without a propensity.
     unseen_value: f64,
-    /// Σ πw·(high − q̂) and Σ πw·(high − q̂)²: how far rewards may lie above their predictions.
-    above: (f64, f64),
-    /// Σ πw·(q̂ − low) and Σ πw·(q̂ − low)²: how far below.
-    below: (f64, f64),
+    /// How far rewards may lie above their predictions.
+    above: Spread,
+    /// How far below.
+    below: Spread,
+}
+
+/// Residuals that are possible, each counted as much as it adds to the variance of DR: Σ π·w·d² of a distance d.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Spread {
+    variance: f64,
+    /// Σ π·w·d²·d.
+    sum: f64,
 }
 
 /// What the log says of the target policy. Values are mean rewards per decision; intervals are 95 %.
@@ -217,9 +225,8 @@ impl Design {
         if p > 0.0 {
             let w = pi / p;
             self.largest = self.largest.max(w);
-            let (above, below) = (range.high - q, q - range.low);
-            self.above = (self.above.0 + pi * w * above, self.above.1 + pi * w * above * above);
-            self.below = (self.below.0 + pi * w * below, self.below.1 + pi * w * below * below);
+            self.above.add(pi * w, range.high - q);
+            self.below.add(pi * w, q - range.low);
         } else {
             self.unseen += pi;
             self.unseen_value += pi * q;
@@ -233,16 +240,15 @@ impl Design {
         self.distance += other.distance;
         self.unseen += other.unseen;
         self.unseen_value += other.unseen_value;
-        self.above = (self.above.0 + other.above.0, self.above.1 + other.above.1);
-        self.below = (self.below.0 + other.below.0, self.below.1 + other.below.1);
+        self.above.merge(other.above);
+        self.below.merge(other.below);
     }
 
-    /// How far a reward may lie from its prediction: the mean over the target's choices, each counted as much as it
-    /// would move the sum (the size-biased mean). The plain mean would hide the rare choices of large weight, and
-    /// the first records, whose predictions knew nothing yet; the largest would let one record speak for all.
+    /// How far a reward may lie from its prediction. Not the plain mean: it would hide the rare choices of large
+    /// weight, and the first records, whose predictions knew nothing yet. Not the largest: one record would speak
+    /// for all.
     fn worst_residuals(&self) -> Range {
-        let biased = |(sum, squares): (f64, f64)| if sum > 0.0 { squares / sum } else { 0.0 };
-        Range { low: -biased(self.below), high: biased(self.above) }
+        Range { low: -self.below.typical(), high: self.above.typical() }
     }
 
     /// The sums as means over `n` records.
@@ -258,6 +264,24 @@ impl Design {
             above: self.above,
             below: self.below,
         }
+    }
+}
+
+// === impl Spread ===
+
+impl Spread {
+    fn add(&mut self, weight: f64, distance: f64) {
+        self.variance += weight * distance * distance;
+        self.sum += weight * distance * distance * distance;
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.variance += other.variance;
+        self.sum += other.sum;
+    }
+
+    fn typical(self) -> f64 {
+        if self.variance > 0.0 { self.sum / self.variance } else { 0.0 }
     }
 }
 

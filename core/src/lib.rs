@@ -11,6 +11,7 @@
 pub mod config;
 pub mod context;
 pub mod decision;
+pub mod evaluate;
 pub mod learner;
 pub mod policy;
 pub mod replay;

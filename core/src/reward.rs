@@ -74,6 +74,13 @@ const COMPLETE_STREAM: f64 = 0.1;
 const VALID_BODY: f64 = 0.2;
 
 impl Reward {
+    /// The lowest and the highest total that there can be.
+    pub fn range(config: &RewardConfig) -> (f64, f64) {
+        let best = OK + CACHE_HIT + COMPLETE_STREAM + VALID_BODY;
+        let low = config.quality * SERVER_ERROR - config.satisfaction - config.efficiency;
+        (low, config.quality * best + config.satisfaction)
+    }
+
     /// The reward of one answer. `cost` is in dollars.
     pub fn of(
         config: &RewardConfig,
@@ -141,6 +148,16 @@ mod tests {
     fn cost_is_a_penalty_that_saturates() {
         assert!((total(&ok(), 0.005, None) - (0.48 - 0.1)).abs() < 1e-12);
         assert!((total(&ok(), 9.0, None) - (0.48 - 0.2)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_best_and_the_worst_answers_are_the_ends_of_the_range() {
+        let (low, high) = Reward::range(&RewardConfig::default());
+        let best = ResponseFacts { cache_hit: true, stream: true, stream_complete: true, ..ok() };
+        let worst = ResponseFacts { status: 500, ..Default::default() };
+        let said = |rating| Some(Feedback { rating: Some(rating), ..Default::default() });
+        assert!((total(&best, 0.0, said(5)) - high).abs() < 1e-12);
+        assert!((total(&worst, 9.0, said(1)) - low).abs() < 1e-12);
     }
 
     #[test]

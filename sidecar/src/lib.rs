@@ -14,6 +14,7 @@
 pub mod api;
 pub mod clock;
 pub mod document;
+pub mod evaluate;
 pub mod key;
 pub mod learn;
 pub mod log;

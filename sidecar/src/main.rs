@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use dragoman_core::config::{Config, PublicKey};
 use dragoman_sidecar::reload::{self, Reloads};
-use dragoman_sidecar::{Server, document, key, render, simulate};
+use dragoman_sidecar::{Server, document, evaluate, key, render, simulate};
 use log::{error, info};
 
 /// Learns online which LLM should answer each prompt: the sidecar of Dragoman's Envoy filter.
@@ -23,6 +23,8 @@ enum Command {
     Serve(Shared),
     /// Checks a configuration and prints every error of it
     Check(Shared),
+    /// Estimates from the replay log what another policy would have earned
+    Evaluate(evaluate::Args),
     /// Writes the configuration of another program
     Render {
         #[command(subcommand)]
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
             println!("ok: {} models, {} routes", config.routing.models.len(), config.routing.routes.len());
         }),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Render { what: Rendered::Envoy { shared, wasm, trusted_ca, out } } => {
             document::load(&shared.config).and_then(|config| render_envoy(&config, wasm, trusted_ca, out))
         }

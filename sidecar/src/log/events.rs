@@ -5,7 +5,7 @@ use dragoman_core::reward::Feedback;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
-use super::{LogError, broken, failed};
+use super::{LogError, broken, failed, signed};
 
 /// The log as seen through one connection: the writer's own, or one beside it.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +91,23 @@ impl<'a> View<'a> {
         )?;
         let rows = statement.query_map(params![after, through, PAGE], Event::of).map_err(&read)?;
         rows.map(|row| row.map_err(&read)?).collect()
+    }
+
+    /// The next records after event `after` whose requests came in `from..until` (milliseconds since the Unix
+    /// epoch), a page of them with their places; none at the end.
+    pub fn replays(&self, after: i64, from: u64, until: u64) -> Result<Vec<(i64, ReplayRecord)>, LogError> {
+        let read = failed("be read");
+        let mut statement = self.prepare(
+            "SELECT seq, record FROM replays WHERE seq > ?1 AND time_ms >= ?2 AND time_ms < ?3
+             ORDER BY seq LIMIT ?4",
+        )?;
+        let values = params![after, signed(from), signed(until), PAGE];
+        let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?))).map_err(&read)?;
+        rows.map(|row| {
+            let (seq, text): (i64, String) = row.map_err(&read)?;
+            Ok((seq, parse(&text)?))
+        })
+        .collect()
     }
 
     /// The record of `id`, as the learner needs it.

@@ -99,6 +99,11 @@ fn broken(what: &'static str) -> impl Fn(serde_json::Error) -> LogError {
     move |e| LogError { what, why: e.to_string() }
 }
 
+/// SQLite's integers are signed; what does not fit is a time or a count that cannot be.
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
 impl fmt::Display for LogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the replay log could not {}: {}", self.what, self.why)

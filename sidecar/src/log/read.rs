@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::events::{Rated, View};
-use super::{LogError, failed, open_reader};
+use super::{LogError, failed, open_reader, signed};
 
 /// Connections kept open between calls.
 const IDLE: usize = 4;
@@ -152,6 +152,17 @@ impl Reader {
         let sql = "SELECT version, blob FROM snapshots ORDER BY version DESC LIMIT 1";
         self.with(|conn| {
             let row = conn.query_row(sql, [], |r| Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get(1)?)));
+            row.optional().map_err(failed("be read"))
+        })
+    }
+
+    /// The blob of one snapshot, if it is still kept.
+    pub fn snapshot(&self, version: u64) -> Result<Option<Vec<u8>>, LogError> {
+        self.with(|conn| {
+            let row =
+                conn.query_row("SELECT blob FROM snapshots WHERE version = ?1", [signed(version)], |r| {
+                    r.get(0)
+                });
             row.optional().map_err(failed("be read"))
         })
     }

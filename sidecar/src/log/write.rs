@@ -8,7 +8,7 @@ use dragoman_core::reward::Feedback;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::events::View;
-use super::{LogError, SCHEMA, TABLES, broken, failed};
+use super::{LogError, SCHEMA, TABLES, broken, failed, signed};
 use crate::learn::Outcome;
 
 /// Snapshots kept for a look back and a rollback.
@@ -242,9 +242,4 @@ impl Log {
 /// The model whose answer the client got.
 pub(super) fn answering_model(record: &ReplayRecord) -> &str {
     record.escalated_to.as_ref().map_or(&record.model, |e| &e.model)
-}
-
-/// SQLite's integers are signed; what does not fit is a time or a count that cannot be.
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -6,6 +6,7 @@ mod common;
 
 mod cli;
 mod durability;
+mod evaluate;
 mod feedback;
 mod ingest;
 mod publish;

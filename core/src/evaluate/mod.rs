@@ -45,7 +45,7 @@ pub struct Logged<'a> {
     pub predicted: &'a [f64],
 }
 
-/// Collects decisions until they are judged. Memory: five numbers a decision.
+/// Collects decisions until they are judged. Memory: five numbers each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
     range: Range,

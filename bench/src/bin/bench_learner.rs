@@ -1,0 +1,1 @@
+fn main() { dragoman_bench::learner::probe() }

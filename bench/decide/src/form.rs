@@ -41,11 +41,7 @@ impl Form {
     pub(crate) fn params(self, k: usize, random: &mut ChaCha8Rng) -> RouteParams {
         let mut numbers =
             |n: usize, scale: f32| (0..n).map(|_| random.random_range(0.1..1.0) * scale).collect();
-        RouteParams {
-            theta: numbers(k, 0.1),
-            length: numbers(k, 0.01),
-            factor: numbers(packed_len(k), 0.02),
-        }
+        RouteParams { theta: numbers(k, 0.1), length: numbers(k, 0.01), factor: numbers(packed_len(k), 0.02) }
     }
 }
 

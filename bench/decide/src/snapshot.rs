@@ -61,8 +61,7 @@ pub fn context(random: &mut ChaCha8Rng) -> Context {
 }
 
 fn routing() -> Result<Routing, String> {
-    let model =
-        |i: usize| json!({"endpoint": "http://127.0.0.1:1", "price": {"input": i, "output": 4 * i}});
+    let model = |i: usize| json!({"endpoint": "http://127.0.0.1:1", "price": {"input": i, "output": 4 * i}});
     let document = json!({
         "models": {"a": model(1), "b": model(2), "c": model(3)},
         "default_model": "a",

@@ -19,7 +19,7 @@ use crate::numbers::quantile;
 const CONTEXTS: usize = 64;
 
 /// Times observing, in turn on each of `routes` routes, and turning their statistics into parameters.
-pub(super) fn measure(projection: Projection, routes: usize, effort: Effort) -> Outcome<Learn> {
+pub(super) fn measure(projection: Projection, routes: usize, effort: &Effort) -> Outcome<Learn> {
     let dimensions = projection.rows();
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let contexts: Vec<Context> = (0..CONTEXTS).map(|_| context(&mut random)).collect();
@@ -30,12 +30,16 @@ pub(super) fn measure(projection: Projection, routes: usize, effort: Effort) -> 
         let at = number % CONTEXTS;
         learner.observe(&names[number % routes], &contexts[at], rewards[at], Some(300))
     };
-    // Enough that every route has its statistics, and that the clock of the core is up.
-    let warm_up = (0..).take_while(elapsed_below(effort.warm_up)).map(&mut observe).count().max(routes);
+    let (start, mut count) = (Instant::now(), 0);
+    // Every route gets its statistics, and the core its clock.
+    while start.elapsed() < effort.warm_up || count < routes {
+        observe(count);
+        count += 1;
+    }
     let mut times = Vec::new();
     let (start, mut last) = (Instant::now(), Instant::now());
     while start.elapsed() < effort.measure {
-        if !observe(warm_up + times.len()) {
+        if !observe(count + times.len()) {
             return Err("the learner refuses an observation".into());
         }
         let now = Instant::now();
@@ -69,9 +73,4 @@ fn publish(learner: &Learner, names: &[String]) -> Outcome<f64> {
 /// Never forgets: the learner's default. (Forgetting scales all sums at each update.)
 fn config(dimensions: usize) -> LearnerConfig {
     LearnerConfig { dimensions, ridge: 1.0, forgetting: 1.0, publish_ms: 1000, batch_seconds: 900 }
-}
-
-fn elapsed_below<T>(limit: std::time::Duration) -> impl Fn(&T) -> bool {
-    let start = Instant::now();
-    move |_| start.elapsed() < limit
 }

@@ -29,6 +29,24 @@ pub struct Effort {
     pub data: Option<PathBuf>,
     /// Orders of the stream to judge them with.
     pub seeds: u32,
+    /// Contexts of its prompts, for peers without features of their own.
+    pub features: Option<PathBuf>,
+    /// The orders themselves, instead of shuffles of their own.
+    pub orders: Option<PathBuf>,
+}
+
+impl Default for Effort {
+    /// For numbers to keep.
+    fn default() -> Self {
+        Self {
+            warm_up: Duration::from_millis(500),
+            measure: Duration::from_secs(1),
+            data: None,
+            seeds: 20,
+            features: None,
+            orders: None,
+        }
+    }
 }
 
 /// Measures everything.
@@ -48,13 +66,15 @@ pub fn run(effort: &Effort) -> Outcome<Report> {
         eprintln!("{peer} …");
         report.peers.insert(peer.to_owned(), peers::run(peer, effort).unwrap_or_else(Value::String));
     }
+    report.judge();
     Ok(report)
 }
 
 fn decisions(effort: &Effort) -> Outcome<Vec<Decide>> {
-    let projected = GROWTH.1.into_iter().flat_map(|dimensions| {
-        GROWTH.0.map(|routes| Case { form: Form::Projected, routes, dimensions })
-    });
+    let projected = GROWTH
+        .1
+        .into_iter()
+        .flat_map(|dimensions| GROWTH.0.map(|routes| Case { form: Form::Projected, routes, dimensions }));
     let dense = Case { form: Form::Dense, routes: ROUTES, dimensions: CONTEXT };
     let cases: Vec<Case> = projected.chain([dense]).collect();
     let nanos = |d: Duration| d.as_nanos() as u64;

@@ -110,10 +110,9 @@ fn model_of(routing: &Routing, route: usize) -> Option<&crate::config::Model> {
 fn score(snapshot: &Snapshot, routes: &[usize], context: &Context, facts: &RequestFacts) -> Vec<Candidate> {
     let routing = &snapshot.meta.routing;
     let z = snapshot.projection.apply(context.values());
-    let mut work = Vec::with_capacity(z.len());
     let candidate = |route: usize| {
         let price = model_of(routing, route)?.price;
-        let score = snapshot.route(route)?.score(&z, &mut work);
+        let score = snapshot.route(route)?.score(&z);
         let cost = predicted_cost(price, score.length, facts);
         let bonus = routing.policy.alpha * score.width;
         let utility = score.reward + bonus - (f64::from(routing.policy.cost_weight) * cost) as f32;

@@ -21,7 +21,7 @@ use crate::config::Routing;
 use crate::policy::{ArmParams, Projection, packed_len};
 
 /// Version of this format. A filter refuses any other.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Larger blobs are refused unread (an Envoy HTTP call is capped at about 32 MiB).
 pub const MAX_BYTES: usize = 32 << 20;
@@ -63,7 +63,7 @@ pub struct RouteParams {
     pub theta: Vec<f32>,
     /// Output length `[k]`.
     pub length: Vec<f32>,
-    /// R, packed `[k(k+1)/2]`.
+    /// R, [`packed_len`] numbers of k.
     pub factor: Vec<f32>,
 }
 

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Config;
-use crate::policy::{Projection, packed_len};
+use crate::policy::{Projection, packed_index, packed_len};
 use crate::snapshot::{RouteParams, SCHEMA, SnapshotMeta};
 
 /// A world of three models with prices 0, 1 and 10 dollars per million tokens, decided on the bias alone.
@@ -38,11 +38,10 @@ impl World {
         let d = crate::context::SIGNALS + crate::context::META;
         let mut row = vec![0.0; d];
         row[crate::context::SIGNALS + crate::context::BIAS] = 1.0;
-        let params = |reward: f32| RouteParams {
-            theta: vec![reward],
-            length: vec![0.0],
-            factor: vec![1.0; packed_len(1)],
-        };
+        let mut factor = vec![0.0; packed_len(1)];
+        factor[packed_index(0, 0)] = 1.0;
+        let params =
+            |reward: f32| RouteParams { theta: vec![reward], length: vec![0.0], factor: factor.clone() };
         let routes: Vec<RouteParams> =
             (0..routing.routes.len()).map(|i| params(self.rewards[i % self.rewards.len()])).collect();
         let meta = SnapshotMeta {

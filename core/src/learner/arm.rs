@@ -1,7 +1,6 @@
 //! The sufficient statistics of one route: `V = Σ γᵃ zzᵀ`, `b = Σ γᵃ r z`, a the observation's age.
 
-use super::cholesky::Factor;
-use crate::policy::packed_len;
+use super::cholesky::{Factor, triangle};
 use crate::snapshot::RouteParams;
 
 /// Sums over the observations of one route, f64.
@@ -19,7 +18,7 @@ pub struct ArmStats {
 impl ArmStats {
     /// No observations in `k` dimensions.
     pub fn new(k: usize) -> Self {
-        Self { v: vec![0.0; packed_len(k)], reward: vec![0.0; k], length: vec![0.0; k], observations: 0 }
+        Self { v: vec![0.0; triangle(k)], reward: vec![0.0; k], length: vec![0.0; k], observations: 0 }
     }
 
     /// How many observations were added.
@@ -57,7 +56,7 @@ impl ArmStats {
         Some(RouteParams {
             theta: narrow(factor.solve(&self.reward)),
             length: narrow(factor.solve(&self.length)),
-            factor: narrow(factor.inverse_by_columns()),
+            factor: narrow(factor.inverse_packed()),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The projection `z = Px`: from the whole context to the k numbers the learner works in.
 
+use super::lanes::dot;
 use crate::context::{HAS_EMBEDDING, META, META_NAMES, SIGNAL_NAMES, SIGNALS};
 
 /// P, row-major `[k × d]`.
@@ -72,20 +73,6 @@ impl Projection {
     pub fn apply(&self, x: &[f32]) -> Vec<f32> {
         self.values.chunks_exact(self.columns.max(1)).map(|row| dot(row, x)).collect()
     }
-}
-
-/// Eight sums side by side: vectorises on every target, in the same order on every target.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (a8, a_rest) = a.as_chunks::<8>();
-    let (b8, b_rest) = b.as_chunks::<8>();
-    let mut lanes = [0.0f32; 8];
-    for (a, b) in a8.iter().zip(b8) {
-        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += a * b;
-        }
-    }
-    let tail: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    lanes.iter().sum::<f32>() + tail
 }
 
 #[cfg(test)]

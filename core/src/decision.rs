@@ -118,7 +118,9 @@ fn score(snapshot: &Snapshot, routes: &[usize], context: &Context, facts: &Reque
         let utility = score.reward + bonus - (f64::from(routing.policy.cost_weight) * cost) as f32;
         Some(Candidate { route, reward: score.reward, bonus, cost, utility, propensity: 0.0 })
     };
-    routes.iter().copied().filter_map(candidate).collect()
+    let mut candidates = Vec::with_capacity(routes.len());
+    candidates.extend(routes.iter().copied().filter_map(candidate));
+    candidates
 }
 
 /// ĉ in dollars: known prices times the request's tokens and the predicted length of the answer.

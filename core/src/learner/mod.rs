@@ -19,6 +19,9 @@ pub use arm::ArmStats;
 /// What a route is thought to answer with before anything is known, in completion tokens.
 pub const PRIOR_COMPLETION_TOKENS: f64 = 256.0;
 
+/// ln(1 + [`PRIOR_COMPLETION_TOKENS`]), which every candidate of every decision needs.
+const PRIOR_LENGTH: f64 = 5.549_076_084_895_22;
+
 /// Statistics of every route, by its name, so that a changed configuration keeps what was learned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Learner {
@@ -89,12 +92,12 @@ impl Learner {
 
 /// ln(tokens + 1) above the prior's: what the length regressor learns.
 fn excess_length(tokens: u32) -> f64 {
-    libm::log1p(f64::from(tokens)) - libm::log1p(PRIOR_COMPLETION_TOKENS)
+    libm::log1p(f64::from(tokens)) - PRIOR_LENGTH
 }
 
 /// The completion tokens that a predicted excess length means, at most `cap`.
 pub fn completion_tokens(excess: f32, cap: u32) -> f64 {
-    let log = f64::from(excess) + libm::log1p(PRIOR_COMPLETION_TOKENS);
+    let log = f64::from(excess) + PRIOR_LENGTH;
     libm::expm1(log.clamp(0.0, 20.0)).min(f64::from(cap))
 }
 

@@ -138,5 +138,6 @@ fn the_output_length_is_learned_and_capped() {
     let length = learner.params("a").unwrap().length[0];
     assert!((completion_tokens(length, 10_000) - 1000.0).abs() < 5.0);
     assert_eq!(completion_tokens(length, 64), 64.0);
+    assert_eq!(PRIOR_LENGTH, libm::log1p(PRIOR_COMPLETION_TOKENS));
     assert!((completion_tokens(0.0, 10_000) - PRIOR_COMPLETION_TOKENS).abs() < 1e-9);
 }

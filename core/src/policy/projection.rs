@@ -1,5 +1,7 @@
 //! The projection `z = Px`: from the whole context to the k numbers the learner works in.
 
+use std::ops::Range;
+
 use super::lanes::dot;
 use crate::context::{HAS_EMBEDDING, META, META_NAMES, SIGNAL_NAMES, SIGNALS};
 
@@ -9,6 +11,9 @@ pub struct Projection {
     rows: usize,
     columns: usize,
     values: Vec<f32>,
+    /// Of each row, the columns from its first to its last number that is not 0: a feature that passes through
+    /// costs one multiplication, not d.
+    spans: Vec<Range<usize>>,
 }
 
 /// Expected squared length of the embedding's share of z, so that it weighs as much against the ridge as a
@@ -19,7 +24,8 @@ impl Projection {
     /// P from its parts; `None` unless `values` has `rows × columns` finite numbers.
     pub fn new(rows: usize, columns: usize, values: Vec<f32>) -> Option<Self> {
         let fits = rows > 0 && values.len() == rows.checked_mul(columns)?;
-        (fits && values.iter().all(|v| v.is_finite())).then_some(Self { rows, columns, values })
+        let spans = values.chunks_exact(columns.max(1)).map(span).collect();
+        (fits && values.iter().all(|v| v.is_finite())).then_some(Self { rows, columns, values, spans })
     }
 
     /// P from the encoder's principal components: as many leading components as fit beside the signal and meta
@@ -71,8 +77,20 @@ impl Projection {
 
     /// `z = Px`, `[k]`. `x` must have [`Projection::columns`] numbers; missing ones count as 0.
     pub fn apply(&self, x: &[f32]) -> Vec<f32> {
-        self.values.chunks_exact(self.columns.max(1)).map(|row| dot(row, x)).collect()
+        let rows = self.values.chunks_exact(self.columns.max(1)).zip(&self.spans);
+        let within = |span: &Range<usize>| span.start.min(x.len())..span.end.min(x.len());
+        rows.map(|(row, span)| match (row.get(within(span)), x.get(within(span))) {
+            (Some(row), Some(x)) => dot(row, x),
+            _ => 0.0,
+        })
+        .collect()
     }
+}
+
+fn span(row: &[f32]) -> Range<usize> {
+    let first = row.iter().position(|v| *v != 0.0);
+    let last = row.iter().rposition(|v| *v != 0.0);
+    first.zip(last).map_or(0..0, |(first, last)| first..last + 1)
 }
 
 #[cfg(test)]
@@ -92,6 +110,14 @@ mod tests {
         assert_eq!(z.len(), p.rows());
         assert!(z[..2].iter().all(|v| v.abs() < 1e-3), "centred: {z:?}");
         assert_eq!(z[2], 1.0, "code is the first signal that exists");
+    }
+
+    #[test]
+    fn missing_numbers_and_rows_of_zeros_count_as_zero() {
+        let p = Projection::new(3, 3, vec![0.0, 2.0, 3.0, 0.0, 0.0, 0.0, 1.0, 0.0, 5.0]).unwrap();
+        assert_eq!(p.apply(&[1.0, 1.0, 1.0]), [5.0, 0.0, 6.0]);
+        assert_eq!(p.apply(&[1.0, 1.0]), [2.0, 0.0, 1.0]);
+        assert_eq!(p.apply(&[]), [0.0; 3]);
     }
 
     #[test]

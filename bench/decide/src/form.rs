@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use dragoman_core::context::{META, SIGNALS};
 use dragoman_core::policy::{Projection, packed_len};
 use dragoman_core::snapshot::RouteParams;
 use rand::{Rng, SeedableRng};
@@ -23,15 +24,17 @@ pub enum Form {
 // === impl Form ===
 
 impl Form {
-    /// The projection of the whole context to `k` dimensions, or to all of them; always the same one. `None` if `k`
-    /// is 0.
+    /// The projection of the whole context to `k` dimensions, as an encoder's components give it, or to all of them;
+    /// always the same one. `None` if `k` leaves no room.
     pub fn projection(self, k: usize) -> Option<Projection> {
         match self {
             Self::Projected => {
                 let mut random = ChaCha8Rng::seed_from_u64(1);
-                let scale = (CONTEXT as f32).sqrt().recip();
-                let values = (0..k * CONTEXT).map(|_| random.random_range(-1.0..1.0) * scale);
-                Projection::new(k, CONTEXT, values.collect())
+                let size = CONTEXT - SIGNALS - META;
+                let mut numbers =
+                    |n: usize| -> Vec<f32> { (0..n).map(|_| random.random_range(-1.0..1.0)).collect() };
+                let (mean, components) = (numbers(size), numbers(k * size));
+                Projection::from_components(k, &mean, &components, &vec![1.0; k])
             }
             Self::Dense => identity(CONTEXT),
         }

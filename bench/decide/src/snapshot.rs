@@ -14,7 +14,8 @@ use crate::{CONTEXT, Case, Form};
 
 /// The snapshot of a case: always the same one.
 pub(crate) fn of(case: &Case) -> Result<Snapshot, String> {
-    let projection = case.form.projection(case.dimensions).ok_or("there is no projection to 0 dimensions")?;
+    let projection =
+        case.form.projection(case.dimensions).ok_or("there is no projection to so few dimensions")?;
     with_routes(&routing()?, &projection, case.form, case.routes, 1)
 }
 

@@ -196,7 +196,7 @@ impl Report {
         writeln!(f, "\nBeside the peers, {ROUTES} routes, one core")?;
         writeln!(
             f,
-            "                          d   decisions/s   p50 µs   p99 µs    updates/s   p50 µs   p99 µs"
+            "                                        d   decisions/s   p50 µs   p99 µs    updates/s   p50 µs   p99 µs"
         )?;
         let ours = [
             (Form::Projected, "projected", DIMENSIONS),
@@ -221,13 +221,14 @@ impl Report {
             if let Some(why) = peer.as_str() {
                 writeln!(f, "{name}: {why}")?;
             }
-            let title = peer["name"].as_str().unwrap_or(name);
+            let title = peer["version"].as_str().unwrap_or(name);
             for row in peer["speed"].as_array().into_iter().flatten() {
                 let numbers = |part: &str| {
                     ["per_s", "p50_us", "p99_us"].map(|key| row[part][key].as_f64().unwrap_or(f64::NAN))
                 };
                 let k = row["dimensions"].as_u64().unwrap_or(0) as usize;
-                speed_row(f, title, k, numbers("decide"), numbers("update"))?;
+                let title = format!("{title} {}", row["way"].as_str().unwrap_or_default());
+                speed_row(f, &title, k, numbers("decide"), numbers("update"))?;
             }
         }
         Ok(())
@@ -276,6 +277,6 @@ fn speed_row(
     let [updates, update_p50, update_p99] = update;
     writeln!(
         f,
-        "{name:<22} {k:>4} {rate:>13.0} {p50:>8.1} {p99:>8.1} {updates:>12.0} {update_p50:>8.1} {update_p99:>8.1}"
+        "{name:<36} {k:>4} {rate:>13.0} {p50:>8.1} {p99:>8.1} {updates:>12.0} {update_p50:>8.1} {update_p99:>8.1}"
     )
 }

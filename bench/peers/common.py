@@ -2,7 +2,8 @@
 
     {"name", "version",
      "speed": [{"way", "dimensions", "routes", "decide": {"per_s", "p50_us", "p99_us"}, "update": {…}}],
-     "routing": null | {"features", "settings", "seeds", "rows": [{"budget", "reward", "reward_sd", "cost", "use"}]}}
+     "routing": [{"title", "features", "settings", "seeds",
+                  "rows": [{"budget", "reward", "reward_sd", "cost", "use"}]}]}
 """
 
 import argparse

@@ -123,19 +123,23 @@ def contexts_of(args, rows):
 def routing(args):
     recorded = common.recorded(args.data)
     if not recorded:
-        return None
+        return []
     learn, score = recorded
     contexts, named = contexts_of(args, learn + score)
     texts = {row["id"]: features(contexts[row["id"]]) for row in learn + score}
     arms = list(learn[0]["arms"])
     chosen = choose(texts, arms, learn)
     streams = common.orders(args, learn, score)
-    return {
-        "features": named,
-        "settings": [{"budget": b, "exploration": e, "reward_per_dollar": p} for b, (e, p) in chosen.items()],
-        "seeds": len(streams),
-        "rows": common.judge(lambda budget, seed: Policy(texts, arms, *chosen[budget], seed), streams),
-    }
+    settings = [{"budget": b, "exploration": e, "reward_per_dollar": p} for b, (e, p) in chosen.items()]
+    return [
+        {
+            "features": named,
+            "settings": settings,
+            "title": "exploration and λ chosen on the learn rows",
+            "seeds": len(streams),
+            "rows": common.judge(lambda budget, seed: Policy(texts, arms, *chosen[budget], seed), streams),
+        }
+    ]
 
 
 if __name__ == "__main__":

@@ -236,20 +236,15 @@ impl Report {
 
     /// The peers' routing quality, where it was asked for.
     fn routing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, peer) in &self.peers {
-            let Some(routing) = peer["routing"].as_object() else { continue };
-            let title = peer["name"].as_str().unwrap_or(name);
-            let features = routing.get("features").and_then(Value::as_str).unwrap_or_default();
-            let seeds = routing.get("seeds").and_then(Value::as_u64).unwrap_or(0);
-            writeln!(f, "\n{title}: routing with {features}, {seeds} seeds")?;
-            writeln!(f, "budget $/request   reward (sd)       cost      use")?;
-            for row in routing.get("rows").and_then(Value::as_array).into_iter().flatten() {
-                let number = |key: &str| row[key].as_f64();
-                let budget = number("budget").map_or("none".to_owned(), |b| format!("{b:.1e}"));
-                let part = number("use").map_or(String::new(), |u| format!("{u:.3}"));
-                let [reward, sd, cost] =
-                    ["reward", "reward_sd", "cost"].map(|k| number(k).unwrap_or(f64::NAN));
-                writeln!(f, "{budget:>16}   {reward:.4} ({sd:.4})   {cost:.2e}   {part}")?;
+        for peer in self.peers.values() {
+            let name = peer["version"].as_str().unwrap_or_default();
+            for routing in peer["routing"].as_array().into_iter().flatten() {
+                let text = |key: &str| routing[key].as_str().unwrap_or_default();
+                writeln!(f, "\n{name}: {}; {}, {} seeds", text("title"), text("features"), routing["seeds"])?;
+                writeln!(f, "budget $/request   reward (sd)         cost        use")?;
+                for row in routing["rows"].as_array().into_iter().flatten() {
+                    routing_row(f, row)?;
+                }
             }
         }
         Ok(())
@@ -279,4 +274,12 @@ fn speed_row(
         f,
         "{name:<36} {k:>4} {rate:>13.0} {p50:>8.1} {p99:>8.1} {updates:>12.0} {update_p50:>8.1} {update_p99:>8.1}"
     )
+}
+
+fn routing_row(f: &mut fmt::Formatter<'_>, row: &Value) -> fmt::Result {
+    let number = |key: &str| row[key].as_f64();
+    let budget = number("budget").map_or("none".to_owned(), |b| format!("{b:.1e}"));
+    let part = number("use").map_or(String::new(), |u| format!("{u:.3}"));
+    let [reward, sd, cost] = ["reward", "reward_sd", "cost"].map(|key| number(key).unwrap_or(f64::NAN));
+    writeln!(f, "{budget:>16}   {reward:.4} ({sd:.4})   {cost:>9.2e}   {part:>6}")
 }

@@ -6,6 +6,7 @@ dollar costs in reward (λ, beside the kind of exploration) is chosen for each b
 
 import json
 import random
+import statistics
 
 import vowpalwabbit
 
@@ -16,7 +17,9 @@ ADF = "--cb_explore_adf -q sa --ignore_linear s"
 SIZE = "-b 20 --quiet"
 # Kinds of exploration and λ (reward per dollar) tried on the learn rows.
 EXPLORATIONS = ("--squarecb", "--squarecb --gamma_scale 1000", "--epsilon 0.05")
-LAMBDAS = (0.0, *(10 ** (step / 3) for step in range(-3, 13)))
+LAMBDAS = (0.0, *(10 ** (step / 5) for step in range(0, 18)))
+# Orders of the learn rows that a choice is the mean of.
+TRIES = 4
 
 
 def features(x):
@@ -93,15 +96,19 @@ class Policy:
 
 def choose(texts, arms, learn):
     """For each budget the exploration and the λ that gave most, within it, on the later half of the learn rows."""
-    (stream,) = common.shuffled("choose", learn)
-    early, late = stream[: len(stream) // 2], stream[len(stream) // 2 :]
-    tried = []
-    for exploration in EXPLORATIONS:
-        for price in LAMBDAS:
-            policy = Policy(texts, arms, exploration, price, seed=0)
-            common.play(policy, early)
-            reward, cost = common.play(policy, late)
-            tried.append((reward, cost, exploration, price))
+    streams = [common.shuffled(f"choose {number}", learn)[0] for number in range(TRIES)]
+    half = len(learn) // 2
+
+    def attempt(exploration, price):
+        outcomes = []
+        for seed, stream in enumerate(streams):
+            policy = Policy(texts, arms, exploration, price, seed)
+            common.play(policy, stream[:half])
+            outcomes.append(common.play(policy, stream[half:]))
+        reward, cost = (statistics.fmean(column) for column in zip(*outcomes))
+        return reward, cost, exploration, price
+
+    tried = [attempt(exploration, price) for exploration in EXPLORATIONS for price in LAMBDAS]
     chosen = {}
     for budget in common.BUDGETS:
         within = [t for t in tried if budget is None or t[1] <= budget]

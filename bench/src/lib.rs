@@ -6,6 +6,7 @@
 
 pub mod filter;
 pub mod http;
+pub mod learner;
 pub mod numbers;
 
 /// Why a benchmark stopped: a sentence that says what to do.

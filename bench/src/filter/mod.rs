@@ -5,13 +5,13 @@
 //! speed drifts is unfair to neither.
 
 mod bare;
+mod projection;
 mod prompts;
 mod records;
 mod report;
 mod routes;
 mod run;
 mod setups;
-mod snapshot;
 
 pub use report::Report;
 pub use run::{Effort, run};

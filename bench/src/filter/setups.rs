@@ -3,14 +3,15 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use dragoman_bench_decide::{Form, with_routes};
 use dragoman_core::policy::Projection;
 use dragoman_wasm_tests::system::{Plan, System, sign, workspace};
 use serde_json::json;
 
 use super::bare::Bare;
+use super::projection;
 use super::prompts::Prompts;
 use super::records::Records;
-use super::snapshot;
 use crate::{Outcome, http};
 
 /// Where the shipped encoder lies.
@@ -52,7 +53,7 @@ impl Setups {
         Ok(Self {
             bare: Bare::new(&rendered)?,
             prompts: Prompts::load(&workspace(ENCODER).join("tokenizer.json"))?,
-            projection: snapshot::projection(&workspace(ENCODER).join("projection.safetensors"))?,
+            projection: projection::load(&workspace(ENCODER).join("projection.safetensors"))?,
             filter,
             records,
             version: 0,
@@ -70,7 +71,7 @@ impl Setups {
     pub(super) fn push(&mut self, routes: usize) -> Outcome<(usize, Duration)> {
         self.version += 1;
         let routing = self.filter.config().routing;
-        let snapshot = snapshot::with_routes(&routing, &self.projection, routes, self.version)?;
+        let snapshot = with_routes(&routing, &self.projection, Form::Projected, routes, self.version)?;
         let blob = sign(&self.filter, &snapshot);
         let start = Instant::now();
         let reply = self.filter.push(&blob);

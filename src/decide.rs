@@ -144,7 +144,8 @@ impl Verdict {
         record.candidates = candidates(routing, decision);
         let taken = decision.chosen.and_then(|i| record.candidates.get(i));
         record.route = taken.map(|c| c.route.clone());
-        record.propensity = taken.map_or(1.0 - routing.policy.epsilon, |c| c.propensity);
+        let explored: f32 = record.candidates.iter().map(|c| c.propensity).sum();
+        record.propensity = taken.map_or(1.0 - explored, |c| c.propensity);
         let chosen = decision.chosen.and_then(|i| decision.candidates.get(i));
         let route = chosen.and_then(|c| routing.routes.get(c.route));
         let model = routing.models.get(route.map_or(routing.default_model, |r| r.model));

@@ -1,6 +1,8 @@
 //! Decisions: which routes are candidates, what each is worth, which one is taken.
 #![deny(clippy::indexing_slicing)]
 
+mod explore;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Condition, PolicyKind, Price, Routing, SignalName};
@@ -8,7 +10,7 @@ use crate::context::Context;
 use crate::learner::completion_tokens;
 use crate::request::{Api, RequestFacts};
 use crate::signals::Signals;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, SnapshotMeta};
 
 /// Completion tokens assumed as the most a model writes when the request sets no limit.
 const DEFAULT_MAX_OUTPUT: u32 = 4096;
@@ -20,7 +22,9 @@ pub struct Candidate {
     pub route: usize,
     /// q̂, the predicted reward.
     pub reward: f32,
-    /// α·√(zᵀV⁻¹z), the exploration bonus.
+    /// Standard deviation of q̂, by what is known.
+    pub width: f32,
+    /// α · width, the exploration bonus.
     pub bonus: f32,
     /// ĉ, predicted dollars.
     pub cost: f64,
@@ -66,9 +70,8 @@ impl NoDecision {
 
 /// Decides one request. `draw` is a uniform random number in 0..1: with the same draw the same decision.
 ///
-/// `utility = q̂ + α·√(zᵀV⁻¹z) − λ·ĉ`. With probability ε the route is drawn uniformly among the candidates, so
-/// propensities are known and bounded below by ε/n. If the best utility is not above 0, the default route is the
-/// one to take.
+/// `utility = q̂ + α·width − λ·ĉ`. If the best utility is not above 0, the default route is the one to take; under a
+/// budget, where λ only ranks, there is no such bar. With a known probability another candidate is explored.
 pub fn decide(
     snapshot: &Snapshot,
     context: &Context,
@@ -88,7 +91,7 @@ pub fn decide(
     let routes: Vec<usize> = decision.routes.iter().copied().filter(speaks).collect();
     let mut candidates = score(snapshot, &routes, context, facts);
     let best = best_of(routing, &candidates).ok_or(NoDecision::NoCandidate)?;
-    let (chosen, explored) = draw_route(&mut candidates, best, exploration(routing), draw);
+    let (chosen, explored) = draw_route(snapshot, &mut candidates, best, draw);
     let fallback = fallback_of(routing, &candidates, chosen);
     Ok(Decision { rule, candidates, chosen, explored, fallback })
 }
@@ -109,14 +112,15 @@ fn model_of(routing: &Routing, route: usize) -> Option<&crate::config::Model> {
 
 fn score(snapshot: &Snapshot, routes: &[usize], context: &Context, facts: &RequestFacts) -> Vec<Candidate> {
     let routing = &snapshot.meta.routing;
-    let z = snapshot.projection.apply(context.values());
+    let z = snapshot.features.apply(context.values());
     let candidate = |route: usize| {
         let price = model_of(routing, route)?.price;
         let score = snapshot.route(route)?.score(&z);
         let cost = predicted_cost(price, score.length, facts);
         let bonus = routing.policy.alpha * score.width;
-        let utility = score.reward + bonus - (f64::from(routing.policy.cost_weight) * cost) as f32;
-        Some(Candidate { route, reward: score.reward, bonus, cost, utility, propensity: 0.0 })
+        let utility = score.reward + bonus - (snapshot.meta.pace.cost_weight * cost) as f32;
+        let (reward, width) = (score.reward, score.width);
+        Some(Candidate { route, reward, width, bonus, cost, utility, propensity: 0.0 })
     };
     let mut candidates = Vec::with_capacity(routes.len());
     candidates.extend(routes.iter().copied().filter_map(candidate));
@@ -124,21 +128,21 @@ fn score(snapshot: &Snapshot, routes: &[usize], context: &Context, facts: &Reque
 }
 
 /// ĉ in dollars: known prices times the request's tokens and the predicted length of the answer.
-fn predicted_cost(price: Price, length: f32, facts: &RequestFacts) -> f64 {
+pub(crate) fn predicted_cost(price: Price, length: f32, facts: &RequestFacts) -> f64 {
     let cap = facts.max_output_tokens.unwrap_or(DEFAULT_MAX_OUTPUT);
     price.dollars(f64::from(facts.token_estimate), completion_tokens(length, cap))
 }
 
 /// The best candidate: `Some(None)` is the default route outside the candidates, `None` that there is none.
 fn best_of(routing: &Routing, candidates: &[Candidate]) -> Option<Option<usize>> {
-    let (index, best) = match routing.policy.kind {
-        PolicyKind::Static => (0, candidates.first()?),
-        // The first of equals wins: the rule's order is the tie-break.
-        PolicyKind::Linucb => {
-            candidates.iter().enumerate().rev().max_by(|a, b| a.1.utility.total_cmp(&b.1.utility))?
-        }
-    };
-    if best.utility > 0.0 || routing.policy.kind == PolicyKind::Static {
+    let policy = &routing.policy;
+    if policy.kind == PolicyKind::Static {
+        return candidates.first().map(|_| Some(0));
+    }
+    // The first of equals wins: the rule's order is the tie-break.
+    let best = candidates.iter().enumerate().rev().max_by(|a, b| a.1.utility.total_cmp(&b.1.utility));
+    let (index, best) = best?;
+    if best.utility > 0.0 || policy.budget.is_some() || policy.kind == PolicyKind::Uniform {
         return Some(Some(index));
     }
     let is_default =
@@ -146,31 +150,35 @@ fn best_of(routing: &Routing, candidates: &[Candidate]) -> Option<Option<usize>>
     Some(candidates.iter().position(is_default))
 }
 
-fn exploration(routing: &Routing) -> f64 {
-    match routing.policy.kind {
-        PolicyKind::Static => 0.0,
-        PolicyKind::Linucb => f64::from(routing.policy.epsilon),
-    }
-}
-
-/// ε-greedy around `best`; writes every candidate's propensity.
+/// Draws around `best`; writes every candidate's propensity.
 fn draw_route(
+    snapshot: &Snapshot,
     candidates: &mut [Candidate],
     best: Option<usize>,
-    epsilon: f64,
     draw: f64,
 ) -> (Option<usize>, bool) {
-    let n = candidates.len();
-    let uniform = epsilon / n.max(1) as f64;
-    for (i, candidate) in candidates.iter_mut().enumerate() {
-        let greedy = if Some(i) == best { 1.0 - epsilon } else { 0.0 };
-        candidate.propensity = (uniform + greedy) as f32;
+    let SnapshotMeta { routing, observations, pace, .. } = &snapshot.meta;
+    let seen = |c: &Candidate| observations.get(c.route).copied().unwrap_or_default();
+    let probabilities = match routing.policy.kind {
+        PolicyKind::Static => vec![0.0; candidates.len()],
+        PolicyKind::Uniform => vec![1.0 / candidates.len().max(1) as f64; candidates.len()],
+        PolicyKind::Linucb => explore::probabilities(&routing.policy, *pace, candidates, best, seen),
+    };
+    let other = |i: usize| Some(i) != best;
+    let explored: f64 = probabilities.iter().enumerate().filter(|(i, _)| other(*i)).map(|(_, p)| p).sum();
+    let (mut sum, mut drawn) = (0.0, None);
+    for (i, (candidate, p)) in candidates.iter_mut().zip(&probabilities).enumerate() {
+        if !other(i) {
+            candidate.propensity = (1.0 - explored) as f32;
+            continue;
+        }
+        candidate.propensity = *p as f32;
+        sum += p;
+        if drawn.is_none() && draw < sum {
+            drawn = Some(i);
+        }
     }
-    if draw >= epsilon || n == 0 {
-        return (best, false);
-    }
-    let drawn = ((draw / epsilon * n as f64) as usize).min(n - 1);
-    (Some(drawn), Some(drawn) != best)
+    (drawn.or(best), drawn.is_some())
 }
 
 /// The next best route by utility per dollar (DESIGN.md §7), of another model than the chosen one.

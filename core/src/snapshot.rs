@@ -18,10 +18,11 @@ use ed25519_dalek::{Signature, Signer};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Routing;
-use crate::policy::{ArmParams, Projection, packed_len};
+use crate::learner::Pace;
+use crate::policy::{ArmParams, Features, packed_len};
 
 /// Version of this format. A filter refuses any other.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// Larger blobs are refused unread (an Envoy HTTP call is capped at about 32 MiB).
 pub const MAX_BYTES: usize = 32 << 20;
@@ -40,6 +41,8 @@ pub struct SnapshotMeta {
     pub created_ms: u64,
     /// Observations each route has learned from, by route index.
     pub observations: Vec<u64>,
+    /// What the budget asks of a decision.
+    pub pace: Pace,
     /// The filter's configuration.
     pub routing: Routing,
 }
@@ -49,8 +52,8 @@ pub struct SnapshotMeta {
 pub struct Snapshot {
     /// Metadata and routing.
     pub meta: SnapshotMeta,
-    /// P, `[k × d]`.
-    pub projection: Projection,
+    /// From contexts to features.
+    pub features: Features,
     theta: Vec<f32>,
     length: Vec<f32>,
     factor: Vec<f32>,
@@ -71,7 +74,7 @@ impl Snapshot {
     /// Puts a snapshot together; refuses what the filter would refuse.
     pub fn new(
         meta: SnapshotMeta,
-        projection: Projection,
+        features: Features,
         routes: &[RouteParams],
     ) -> Result<Self, SnapshotError> {
         let gather = |part: fn(&RouteParams) -> &[f32]| routes.iter().flat_map(part).copied().collect();
@@ -80,7 +83,7 @@ impl Snapshot {
             length: gather(|r| &r.length),
             factor: gather(|r| &r.factor),
             meta,
-            projection,
+            features,
         };
         snapshot.check()?;
         Ok(snapshot)
@@ -88,7 +91,7 @@ impl Snapshot {
 
     /// The parameters of route `index`; `None` if there is no such route.
     pub fn route(&self, index: usize) -> Option<ArmParams<'_>> {
-        let k = self.projection.rows();
+        let k = self.features.len();
         let row = |all, width: usize| <[f32]>::get(all, index * width..(index + 1) * width);
         Some(ArmParams {
             theta: row(&self.theta, k)?,
@@ -99,7 +102,7 @@ impl Snapshot {
 
     /// D, the size of the embedding this snapshot was built for.
     pub fn embedding_size(&self) -> usize {
-        self.projection.columns().saturating_sub(crate::context::SIGNALS + crate::context::META)
+        self.features.columns().saturating_sub(crate::context::SIGNALS + crate::context::META)
     }
 
     /// The signed blob.
@@ -126,13 +129,13 @@ impl Snapshot {
 
     fn check(&self) -> Result<(), SnapshotError> {
         let malformed = |what: String| Err(SnapshotError::Malformed(what));
-        let SnapshotMeta { schema, routing, observations, .. } = &self.meta;
+        let SnapshotMeta { schema, routing, observations, pace, .. } = &self.meta;
         if *schema != SCHEMA {
             return Err(SnapshotError::Schema(*schema));
         }
-        let (n, k) = (routing.routes.len(), self.projection.rows());
-        if self.projection.columns() < crate::context::SIGNALS + crate::context::META {
-            return malformed(format!("the projection takes only {} numbers", self.projection.columns()));
+        let (n, k) = (routing.routes.len(), self.features.len());
+        if self.features.columns() < crate::context::SIGNALS + crate::context::META {
+            return malformed(format!("the features take only {} numbers", self.features.columns()));
         }
         let shapes = [
             ("theta", self.theta.len(), n * k),
@@ -149,6 +152,9 @@ impl Snapshot {
             if !values.iter().all(|v| v.is_finite()) {
                 return malformed(format!("{name} has a number that is not finite"));
             }
+        }
+        if !(pace.cost_weight.is_finite() && pace.slack.is_finite()) {
+            return malformed("the price of a dollar is not finite".into());
         }
         let models = routing.models.len();
         let indices_hold = routing.default_model < models

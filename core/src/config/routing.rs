@@ -89,6 +89,8 @@ pub enum PolicyKind {
     Linucb,
     /// Always the first candidate; nothing is explored.
     Static,
+    /// Every candidate alike: for gathering evidence, such as what a judgement of two models stands on.
+    Uniform,
 }
 
 /// Constants of the policy.
@@ -98,11 +100,13 @@ pub struct PolicyParams {
     pub kind: PolicyKind,
     /// α, weight of the exploration bonus.
     pub alpha: f32,
-    /// ε, share of requests that draw uniformly among the candidates, so that every candidate's propensity is
-    /// known and above zero.
+    /// ε, share of requests that explore among the candidates, so that every candidate's propensity is known and
+    /// above zero. Under a budget also the share of it that this may cost.
     pub epsilon: f32,
-    /// λ, reward that a dollar must buy.
+    /// λ, reward that a dollar must buy, where there is no budget.
     pub cost_weight: f32,
+    /// Dollars that a request may cost on average; λ follows.
+    pub budget: Option<f64>,
 }
 
 impl Routing {
@@ -124,14 +128,18 @@ impl Routing {
 
 impl PolicyParams {
     fn read(section: &Section) -> Self {
-        const KINDS: [(&str, PolicyKind); 2] =
-            [("linucb", PolicyKind::Linucb), ("static", PolicyKind::Static)];
+        const KINDS: [(&str, PolicyKind); 3] =
+            [("linucb", PolicyKind::Linucb), ("static", PolicyKind::Static), ("uniform", PolicyKind::Uniform)];
         let params = Self {
             kind: section.choice("kind", &KINDS, PolicyKind::Linucb),
-            alpha: section.number("alpha", 0.0..=10.0, 0.1) as f32,
-            epsilon: section.number("epsilon", 0.0..=1.0, 0.05) as f32,
+            alpha: section.number("alpha", 0.0..=10.0, 0.5) as f32,
+            epsilon: section.number("epsilon", 0.0..=1.0, 0.01) as f32,
             cost_weight: section.number("cost_weight", 0.0..=1e6, 10.0) as f32,
+            budget: section.get("budget").map(|_| section.number("budget", 1e-9..=1e3, 0.0)),
         };
+        if params.budget.is_some() && section.get("cost_weight").is_some() {
+            section.error("cost_weight", "cannot stand beside policy.budget, which finds the weight of a dollar itself");
+        }
         section.finish();
         params
     }

@@ -102,10 +102,14 @@ impl RewardConfig {
 /// The learner's constants and schedule.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LearnerConfig {
-    /// k, size of the projected context.
+    /// k, number of features the context is made into.
     pub dimensions: usize,
-    /// Ridge added to every diagonal of V: how many observations a prior of zero is worth.
+    /// Whether the features are the whole context instead, whatever its size.
+    pub whole_context: bool,
+    /// Ridge: noise of a reward by the variance that prompts make, σ²/τ².
     pub ridge: f64,
+    /// ρ, how much of what a prompt makes is expected to be common to all routes of a decision.
+    pub sharing: f64,
     /// γ per observation of a route: 1 never forgets, 0.999 halves the weight in about 700.
     pub forgetting: f64,
     /// At most one streamed snapshot per this many milliseconds.
@@ -116,10 +120,13 @@ pub struct LearnerConfig {
 
 impl LearnerConfig {
     pub(super) fn read(section: &Section) -> Self {
+        const FEATURES: [(&str, bool); 2] = [("kernel", false), ("whole", true)];
         let learner = Self {
-            dimensions: section.whole("dimensions", 32..=512, 64) as usize,
-            ridge: section.number("ridge", 1e-3..=1e4, 1.0),
-            forgetting: section.number("forgetting", 0.9..=1.0, 1.0),
+            dimensions: section.whole("dimensions", 2..=512, 64) as usize,
+            whole_context: section.choice("features", &FEATURES, false),
+            ridge: section.number("ridge", 1e-3..=1e4, 10.0),
+            sharing: section.number("sharing", 0.0..=0.99, 0.5),
+            forgetting: section.number("forgetting", 0.9..=1.0, 0.9995),
             publish_ms: section.whole("publish_ms", 50..=3_600_000, 1000).into(),
             batch_seconds: section.whole("batch_seconds", 5..=604_800, 900).into(),
         };

@@ -1,24 +1,37 @@
-//! The sufficient statistics of one route: `V = Σ γᵃ zzᵀ`, `b = Σ γᵃ r z`, a the observation's age.
+//! The sufficient statistics of one route: sums over its observations, each weighted γᵃ by its age a.
 
-use super::cholesky::{Factor, triangle};
-use crate::snapshot::RouteParams;
+use super::cholesky::triangle;
 
 /// Sums over the observations of one route, f64.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArmStats {
-    /// V without its ridge: lower triangle, packed row by row.
-    v: Vec<f64>,
-    /// Reward-weighted sum `[k]`.
-    reward: Vec<f64>,
-    /// Length-weighted sum `[k]`.
-    length: Vec<f64>,
+    /// `V = Σ γᵃ zzᵀ`: lower triangle, packed row by row.
+    pub(super) v: Vec<f64>,
+    /// `Σ γᵃ r z` `[k]`.
+    pub(super) reward: Vec<f64>,
+    /// `Σ γᵃ l z` `[k]`, l the answer's excess length.
+    pub(super) length: Vec<f64>,
+    /// `Σ γᵃ`.
+    pub(super) weight: f64,
+    /// `Σ γᵃ r²`.
+    pub(super) reward_square: f64,
+    /// `Σ γᵃ l²`.
+    pub(super) length_square: f64,
     observations: u64,
 }
 
 impl ArmStats {
     /// No observations in `k` dimensions.
     pub fn new(k: usize) -> Self {
-        Self { v: vec![0.0; triangle(k)], reward: vec![0.0; k], length: vec![0.0; k], observations: 0 }
+        Self {
+            v: vec![0.0; triangle(k)],
+            reward: vec![0.0; k],
+            length: vec![0.0; k],
+            weight: 0.0,
+            reward_square: 0.0,
+            length_square: 0.0,
+            observations: 0,
+        }
     }
 
     /// How many observations were added.
@@ -30,7 +43,8 @@ impl ArmStats {
     pub fn observe(&mut self, z: &[f64], reward: f64, length: f64, forgetting: f64) {
         if forgetting < 1.0 {
             let sums = self.v.iter_mut().chain(&mut self.reward).chain(&mut self.length);
-            sums.for_each(|s| *s *= forgetting);
+            let scalars = [&mut self.weight, &mut self.reward_square, &mut self.length_square];
+            sums.chain(scalars).for_each(|s| *s *= forgetting);
         }
         let mut rows = self.v.as_mut_slice();
         for (i, zi) in z.iter().enumerate() {
@@ -40,24 +54,16 @@ impl ArmStats {
         }
         add_scaled(&mut self.reward, z, reward);
         add_scaled(&mut self.length, z, length);
+        self.weight += 1.0;
+        self.reward_square += reward * reward;
+        self.length_square += length * length;
         self.observations += 1;
     }
 
-    /// Adds `delta` to the reward of an observation already in the sums.
-    pub fn revise(&mut self, z: &[f64], delta: f64) {
-        add_scaled(&mut self.reward, z, delta);
-    }
-
-    /// Solves for θ and R with V + ridge·I = LLᵀ, R = L⁻¹. Solved from the sums each time, so no error builds up
-    /// over updates. `None` if the sums are not finite.
-    pub fn params(&self, ridge: f64) -> Option<RouteParams> {
-        let factor = Factor::of(&self.v, self.reward.len(), ridge)?;
-        let narrow = |values: Vec<f64>| -> Vec<f32> { values.iter().map(|v| *v as f32).collect() };
-        Some(RouteParams {
-            theta: narrow(factor.solve(&self.reward)),
-            length: narrow(factor.solve(&self.length)),
-            factor: narrow(factor.inverse_packed()),
-        })
+    /// The reward of an observation already in the sums, whose weight is now `weight`, was `before` and is `after`.
+    pub fn revise(&mut self, z: &[f64], before: f64, after: f64, weight: f64) {
+        add_scaled(&mut self.reward, z, weight * (after - before));
+        self.reward_square += weight * (after * after - before * before);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Cholesky factorisation of a small positive definite matrix (Golub & Van Loan, "Matrix Computations", §4.2).
+//! Factorisations of small symmetric positive definite matrices (Golub & Van Loan, "Matrix Computations", §4.2).
 #![allow(clippy::indexing_slicing)] // every index is below k by its loop; packed rows need them
 
 use crate::policy::{packed_index, packed_len};
@@ -24,7 +24,7 @@ impl Factor {
         for i in 0..k {
             for j in 0..=i {
                 let (ri, rj) = (triangle(i), triangle(j));
-                let below: f64 = l[ri..ri + j].iter().zip(&l[rj..rj + j]).map(|(a, b)| a * b).sum();
+                let below: f64 = sum_of_products(&l[ri..ri + j], &l[rj..rj + j]);
                 if i > j {
                     l[ri + j] = (l[ri + j] - below) / l[rj + j];
                     continue;
@@ -44,8 +44,7 @@ impl Factor {
         let mut x = b.to_vec();
         for i in 0..self.k {
             let r = triangle(i);
-            let below: f64 = self.l[r..r + i].iter().zip(&x).map(|(l, x)| l * x).sum();
-            x[i] = (x[i] - below) / self.l[r + i];
+            x[i] = (x[i] - sum_of_products(&self.l[r..r + i], &x)) / self.l[r + i];
         }
         for i in (0..self.k).rev() {
             x[i] /= self.l[triangle(i) + i];
@@ -56,20 +55,77 @@ impl Factor {
         x
     }
 
-    /// L⁻¹ as [`crate::policy::ArmParams`] scores with it.
-    pub(super) fn inverse_packed(&self) -> Vec<f64> {
-        let mut packed = vec![0.0; packed_len(self.k)];
-        let mut column = vec![0.0; self.k];
-        for j in 0..self.k {
-            column[j] = 1.0 / self.l[triangle(j) + j];
-            packed[packed_index(j, j)] = column[j];
-            for i in j + 1..self.k {
-                let r = triangle(i);
-                let sum: f64 = self.l[r + j..r + i].iter().zip(&column[j..i]).map(|(l, c)| l * c).sum();
-                column[i] = -sum / self.l[r + i];
-                packed[packed_index(i, j)] = column[i];
+    /// L⁻¹, packed as L.
+    pub(super) fn inverse(&self) -> Vec<f64> {
+        let mut inverse = vec![0.0; self.l.len()];
+        for i in 0..self.k {
+            let r = triangle(i);
+            let (above, row) = inverse.split_at_mut(r);
+            for (m, l) in self.l[r..r + i].iter().enumerate() {
+                let earlier = &above[triangle(m)..triangle(m + 1)];
+                row.iter_mut().zip(earlier).for_each(|(x, e)| *x -= l * e);
             }
+            let pivot = self.l[r + i];
+            row[..i].iter_mut().for_each(|x| *x /= pivot);
+            row[i] = 1.0 / pivot;
         }
-        packed
+        inverse
     }
+
+    /// A⁻¹ = L⁻ᵀL⁻¹, lower triangle packed row by row.
+    pub(super) fn inverse_square(&self) -> Vec<f64> {
+        gram(&self.inverse(), self.k)
+    }
+}
+
+/// `RᵀR` of a lower-triangular R, both packed row by row.
+fn gram(r: &[f64], k: usize) -> Vec<f64> {
+    let mut out = vec![0.0; triangle(k)];
+    for m in 0..k {
+        let row = &r[triangle(m)..triangle(m + 1)];
+        for (i, scale) in row.iter().enumerate() {
+            let into = &mut out[triangle(i)..triangle(i + 1)];
+            into.iter_mut().zip(row).for_each(|(o, x)| *o += scale * x);
+        }
+    }
+    out
+}
+
+/// R, lower-triangular, with `RᵀR = a` and scaled by `scale`, packed as [`crate::policy::ArmParams`] scores with it.
+/// `None` if `a` is not positive definite and finite.
+///
+/// Cholesky from the last row up, right-looking: row i is final once all later rows' products were taken from it.
+pub(super) fn root(mut a: Vec<f64>, k: usize, scale: f64) -> Option<Vec<f32>> {
+    let mut packed = vec![0.0; packed_len(k)];
+    for i in (0..k).rev() {
+        let (above, row) = a.split_at_mut(triangle(i));
+        let pivot = row[i];
+        if !(pivot > 0.0 && pivot.is_finite()) {
+            return None;
+        }
+        row[..=i].iter_mut().for_each(|x| *x /= pivot.sqrt());
+        for (j, value) in row[..=i].iter().enumerate() {
+            packed[packed_index(i, j)] = (value * scale) as f32;
+        }
+        for j in 0..i {
+            let into = &mut above[triangle(j)..triangle(j + 1)];
+            let value = row[j];
+            into.iter_mut().zip(&*row).for_each(|(x, r)| *x -= value * r);
+        }
+    }
+    Some(packed)
+}
+
+/// `Σ aᵢbᵢ` over the shorter, in four lanes so that one addition need not wait for the one before.
+fn sum_of_products(a: &[f64], b: &[f64]) -> f64 {
+    let n = a.len().min(b.len());
+    let (a4, a_rest) = a[..n].as_chunks::<4>();
+    let (b4, b_rest) = b[..n].as_chunks::<4>();
+    let mut lanes = [0.0; 4];
+    for (a, b) in a4.iter().zip(b4) {
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += a * b;
+        }
+    }
+    lanes.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
 }

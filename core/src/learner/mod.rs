@@ -1,20 +1,30 @@
-//! The learner: disjoint ridge regression per route in the projected context.
+//! The learner: hierarchical ridge regression of rewards and answer lengths, per route, in kernel features.
 //!
-//! This room owns the sufficient statistics and turning them into parameters. It must not know where
-//! observations come from or where parameters go. All its state is sums, so the same observations in the same
-//! order give the same bits — a rebuild from the replay log *is* the state.
+//! This room owns the sufficient statistics, the features they are in, and turning them into parameters. It must
+//! not know where observations come from or where parameters go. Its state is a pure function of the observations in
+//! their order, so a rebuild from the replay log *is* the state.
 
 mod arm;
 mod cholesky;
+mod fit;
+mod memory;
+mod pacing;
+mod solve;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::config::LearnerConfig;
+use crate::config::{LearnerConfig, Routing};
 use crate::context::Context;
-use crate::policy::Projection;
-use crate::snapshot::RouteParams;
+use crate::policy::{Features, Landmarks, Projection};
+use crate::request::RequestFacts;
+use crate::snapshot::{RouteParams, SCHEMA, Snapshot, SnapshotError, SnapshotMeta};
 
 pub use arm::ArmStats;
+pub use pacing::Pace;
+
+use memory::{Memory, Observed};
+use pacing::Pacer;
 
 /// What a route is thought to answer with before anything is known, in completion tokens.
 pub const PRIOR_COMPLETION_TOKENS: f64 = 256.0;
@@ -22,23 +32,72 @@ pub const PRIOR_COMPLETION_TOKENS: f64 = 256.0;
 /// ln(1 + [`PRIOR_COMPLETION_TOKENS`]), which every candidate of every decision needs.
 const PRIOR_LENGTH: f64 = 5.549_076_084_895_22;
 
-/// Statistics of every route, by its name, so that a changed configuration keeps what was learned.
+/// Everything learned, by the routes' names, so that a changed configuration keeps it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Learner {
     config: LearnerConfig,
-    projection: Projection,
+    /// P before it is scaled to the prompts seen.
+    base: Base,
+    features: Features,
     arms: BTreeMap<String, ArmStats>,
+    memory: Memory,
+    pacer: Pacer,
 }
 
+/// What an encoder gives the learner to start with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Base {
+    /// P `[p × d]`, unscaled.
+    pub projection: Projection,
+    /// How many of its first rows are the embedding's.
+    pub embedding: usize,
+}
+
+/// One attempt of a route at a request.
+#[derive(Debug, Clone)]
+pub struct Observation<'a> {
+    /// Name of the route.
+    pub route: &'a str,
+    /// The request's context.
+    pub context: &'a Arc<Context>,
+    /// What the answer was worth.
+    pub reward: f64,
+    /// Length of the answer; where it is not known the prior's stands in (V is shared with the reward, so that a
+    /// missing length cannot be left out).
+    pub completion_tokens: Option<u32>,
+}
+
+/// Components of an embedding that prompts are compared by: the rest is noise to routing.
+const COMPONENTS: usize = 32;
+
+// === impl Base ===
+
+impl Base {
+    /// From an encoder's principal components: `mean` is `[D]`, `components` `[C × D]`, row-major, leading ones first,
+    /// with orthonormal rows. `None` if a number is not finite.
+    pub fn from_components(mean: &[f32], components: &[f32]) -> Option<Self> {
+        let embedding = COMPONENTS.min(components.len() / mean.len().max(1));
+        let projection = Projection::from_components(embedding, mean, components)?;
+        Some(Self { projection, embedding })
+    }
+}
+
+// === impl Learner ===
+
 impl Learner {
-    /// A learner that knows nothing.
-    pub fn new(config: LearnerConfig, projection: Projection) -> Self {
-        Self { config, projection, arms: BTreeMap::new() }
+    /// A learner that knows nothing. `budget` is the mean dollars a request may cost.
+    pub fn new(config: LearnerConfig, base: Base, budget: Option<f64>) -> Self {
+        let features = match config.whole_context {
+            true => Features::Whole(base.projection.columns()),
+            false => Features::Landmarks(Landmarks::none(base.projection.clone())),
+        };
+        let memory = Memory::new(!config.whole_context);
+        Self { config, base, features, arms: BTreeMap::new(), memory, pacer: Pacer::new(budget) }
     }
 
-    /// P.
-    pub fn projection(&self) -> &Projection {
-        &self.projection
+    /// The features it works in at the moment.
+    pub fn features(&self) -> &Features {
+        &self.features
     }
 
     /// Observations of `route` so far.
@@ -46,48 +105,105 @@ impl Learner {
         self.arms.get(route).map_or(0, ArmStats::observations)
     }
 
-    /// Learns that `route` gave `reward` in `context`, answering with `completion_tokens` where known (else the
-    /// prior's length stands in: V is shared with the reward, so a missing length cannot be left out). Returns
-    /// false, and learns nothing, from a context of another size or a reward that is not finite.
-    pub fn observe(
-        &mut self,
-        route: &str,
-        context: &Context,
-        reward: f64,
-        completion_tokens: Option<u32>,
-    ) -> bool {
-        let Some(z) = self.project(context).filter(|_| reward.is_finite()) else { return false };
-        let length = completion_tokens.map_or(0.0, excess_length);
-        let arm = self.arms.entry(route.to_owned()).or_insert_with(|| ArmStats::new(z.len()));
-        arm.observe(&z, reward, length, self.config.forgetting);
+    /// Learns what an attempt gave. Returns false, and learns nothing, from a context of another size or a reward that
+    /// is not finite.
+    pub fn observe(&mut self, seen: &Observation) -> bool {
+        let length = seen.completion_tokens.map_or(0.0, excess_length);
+        let Some(z) = self.project(seen.context).filter(|_| seen.reward.is_finite()) else { return false };
+        let arm = self.arms.entry(seen.route.to_owned()).or_insert_with(|| ArmStats::new(z.len()));
+        arm.observe(&z, seen.reward, length, self.config.forgetting);
+        let observed = Observed {
+            route: seen.route.into(),
+            ordinal: arm.observations(),
+            context: Arc::clone(seen.context),
+            reward: seen.reward,
+            length,
+        };
+        if self.memory.remember(observed) {
+            self.refit();
+        }
         true
     }
 
-    /// Corrects an earlier observation of `route` whose reward turned out `delta` higher: exact, because the
-    /// reward enters the statistics linearly. `ordinal` is the observation's number (1 for the route's first).
-    pub fn revise(&mut self, route: &str, context: &Context, ordinal: u64, delta: f64) -> bool {
-        let Some(z) = self.project(context).filter(|_| delta.is_finite()) else { return false };
+    /// Corrects the reward of an earlier observation of `route` from `before` to `after`: exact, because rewards
+    /// enter the statistics as sums. `ordinal` is the observation's number (1 for the route's first).
+    pub fn revise(&mut self, route: &str, context: &Context, ordinal: u64, before: f64, after: f64) -> bool {
+        let finite = before.is_finite() && after.is_finite();
+        let Some(z) = self.project(context).filter(|_| finite) else { return false };
         let Some(arm) = self.arms.get_mut(route) else { return false };
         let age = arm.observations().saturating_sub(ordinal);
-        arm.revise(&z, delta * libm::pow(self.config.forgetting, age as f64));
+        arm.revise(&z, before, after, libm::pow(self.config.forgetting, age as f64));
+        self.memory.revise(route, ordinal, after);
         true
     }
 
-    /// The parameters of `route` for the next snapshot; of a route never seen, the prior.
-    pub fn params(&self, route: &str) -> Option<RouteParams> {
-        match self.arms.get(route) {
-            Some(arm) => arm.params(self.config.ridge),
-            None => ArmStats::new(self.projection.rows()).params(self.config.ridge),
+    /// Takes note of a request that was decided, and of the dollars it cost in the end: what the budget is paced by.
+    pub fn spent(&mut self, route: &str, context: &Arc<Context>, facts: &RequestFacts, dollars: f64) {
+        if context.values().len() == self.features.columns() {
+            self.pacer.spent(route, context, &self.features, facts, dollars);
         }
+    }
+
+    /// All that is known, as a snapshot of `routing`.
+    ///
+    /// # Errors
+    ///
+    /// The sums are not finite, or `routing` does not hang together.
+    pub fn snapshot(&self, routing: Routing, version: u64, created_ms: u64) -> Result<Snapshot, SnapshotError> {
+        let malformed = || SnapshotError::Malformed("the learner's statistics are not finite".into());
+        let routes = self.params(&routing).ok_or_else(malformed)?;
+        let observations = routing.routes.iter().map(|r| self.observations(&r.name)).collect();
+        let pace = self.pacer.pace(&routing, &routes);
+        let meta = SnapshotMeta { schema: SCHEMA, version, created_ms, observations, pace, routing };
+        Snapshot::new(meta, self.features.clone(), &routes)
+    }
+
+    /// The parameters of every route of `routing`, in its order. The routes of one decision compete and share; a route
+    /// never seen has what they have in common.
+    pub fn params(&self, routing: &Routing) -> Option<Vec<RouteParams>> {
+        let k = self.features.len();
+        let blank = ArmStats::new(k);
+        let mut params = vec![None; routing.routes.len()];
+        for decision in 0..routing.decisions.len() {
+            let routes = || routing.routes.iter().enumerate().filter(|(_, r)| r.decision == decision);
+            let arms: Vec<_> = routes().map(|(_, r)| self.arms.get(&r.name).unwrap_or(&blank)).collect();
+            let solved = solve::together(&arms, k, self.config.ridge, self.config.sharing)?;
+            for ((route, _), solved) in routes().zip(solved) {
+                *params.get_mut(route)? = Some(solved);
+            }
+        }
+        params.into_iter().collect()
+    }
+
+    /// Fits the features to the prompts remembered and learns all observations anew in them.
+    fn refit(&mut self) {
+        let contexts = self.memory.contexts();
+        let count = self.config.dimensions.saturating_sub(1);
+        let fitted = fit::fit(&self.base.projection, self.base.embedding, &contexts, count);
+        let Some(landmarks) = fitted else { return };
+        self.features = Features::Landmarks(landmarks);
+        let k = self.features.len();
+        self.arms.clear();
+        for seen in self.memory.iter() {
+            let z: Vec<f64> = widen(&self.features.apply(seen.context.values()));
+            let arm = self.arms.entry(seen.route.to_string()).or_insert_with(|| ArmStats::new(k));
+            arm.observe(&z, seen.reward, seen.length, self.config.forgetting);
+        }
+        self.pacer.refit(&self.features);
+        self.memory.fitted();
     }
 
     fn project(&self, context: &Context) -> Option<Vec<f64>> {
-        if context.values().len() != self.projection.columns() {
+        if context.values().len() != self.features.columns() {
             return None;
         }
-        let z = self.projection.apply(context.values());
-        z.iter().all(|v| v.is_finite()).then(|| z.iter().map(|v| f64::from(*v)).collect())
+        let z = self.features.apply(context.values());
+        z.iter().all(|v| v.is_finite()).then(|| widen(&z))
     }
+}
+
+fn widen(z: &[f32]) -> Vec<f64> {
+    z.iter().map(|v| f64::from(*v)).collect()
 }
 
 /// ln(tokens + 1) above the prior's: what the length regressor learns.

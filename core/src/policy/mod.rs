@@ -1,13 +1,16 @@
-//! Policies: from a projected context and an arm's parameters to a score.
+//! Policies: from a context to features, and from these and an arm's parameters to a score.
 //!
 //! This room owns the arithmetic of scoring. It must not know which arms are candidates or what they cost: that
 //! is the [`crate::decision`]'s.
 
 mod factor;
+mod features;
 mod lanes;
 mod linucb;
 mod projection;
 
 pub use factor::{packed_index, packed_len};
+pub(crate) use features::kernel;
+pub use features::{BIAS, Features, Landmarks};
 pub use linucb::{ArmParams, Score};
 pub use projection::Projection;

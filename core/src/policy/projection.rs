@@ -1,11 +1,11 @@
-//! The projection `z = Px`: from the whole context to the k numbers the learner works in.
+//! The projection `u = Px`: from the whole context to the few coordinates in which prompts are compared.
 
 use std::ops::Range;
 
 use super::lanes::dot;
-use crate::context::{HAS_EMBEDDING, META, META_NAMES, SIGNAL_NAMES, SIGNALS};
+use crate::context::{BIAS, HAS_EMBEDDING, META, META_NAMES, SIGNAL_NAMES, SIGNALS};
 
-/// P, row-major `[k × d]`.
+/// P, row-major `[p × d]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projection {
     rows: usize,
@@ -16,10 +16,6 @@ pub struct Projection {
     spans: Vec<Range<usize>>,
 }
 
-/// Expected squared length of the embedding's share of z, so that it weighs as much against the ridge as a
-/// handful of signal features do.
-const EMBEDDING_ENERGY: f64 = 2.0;
-
 impl Projection {
     /// P from its parts; `None` unless `values` has `rows × columns` finite numbers.
     pub fn new(rows: usize, columns: usize, values: Vec<f32>) -> Option<Self> {
@@ -28,39 +24,43 @@ impl Projection {
         (fits && values.iter().all(|v| v.is_finite())).then_some(Self { rows, columns, values, spans })
     }
 
-    /// P from the encoder's principal components: as many leading components as fit beside the signal and meta
-    /// features that exist, which pass through.
+    /// P from the encoder's principal components, the leading `count`, followed by the signal and meta features that
+    /// exist, which pass through.
     ///
-    /// `mean` is `[D]`, `components` `[C × D]` row-major with orthonormal rows, `scale` `[C]` the standard
-    /// deviation along each. All components get one common factor, not their own: leading ones keep their larger
-    /// variance and so are learned first (ridge regression shrinks small directions more). The mean goes into
-    /// the column of the constant feature `has_embedding`.
-    pub fn from_components(k: usize, mean: &[f32], components: &[f32], scale: &[f32]) -> Option<Self> {
+    /// `mean` is `[D]`, `components` `[C × D]` row-major with orthonormal rows. The mean goes into the column of
+    /// the constant feature `has_embedding`, so that a missing embedding counts as an average one.
+    pub fn from_components(count: usize, mean: &[f32], components: &[f32]) -> Option<Self> {
         let d = mean.len();
-        let names: Vec<&str> = SIGNAL_NAMES.iter().chain(&META_NAMES).copied().collect();
-        let live: Vec<usize> =
-            (0..names.len()).filter(|&i| names.get(i).is_some_and(|n| !n.starts_with("reserved_"))).collect();
-        let count = k.checked_sub(live.len())?.min(scale.len());
-        let energy: f64 = scale.iter().take(count).map(|s| f64::from(*s).powi(2)).sum();
-        let factor = if energy > 0.0 { (EMBEDDING_ENERGY / energy).sqrt() as f32 } else { 0.0 };
         let columns = d + SIGNALS + META;
-        let mut values = Vec::with_capacity((count + live.len()) * columns);
+        let mut values = Vec::new();
         for component in components.chunks_exact(d.max(1)).take(count) {
-            let shift: f32 = component.iter().zip(mean).map(|(c, m)| c * m).sum();
-            let mut tail = [0.0; SIGNALS + META];
-            *tail.get_mut(SIGNALS + HAS_EMBEDDING)? = -shift * factor;
-            values.extend(component.iter().map(|c| c * factor));
-            values.extend(tail);
+            let mut row = component.to_vec();
+            row.resize(columns, 0.0);
+            *row.get_mut(d + SIGNALS + HAS_EMBEDDING)? = -dot(component, mean);
+            values.extend(row);
         }
-        for i in &live {
+        let names = SIGNAL_NAMES.iter().chain(&META_NAMES);
+        for (i, _) in names.enumerate().filter(|(_, name)| !name.starts_with("reserved_")) {
             let mut row = vec![0.0; columns];
             *row.get_mut(d + i)? = 1.0;
             values.extend(row);
         }
-        Self::new(count + live.len(), columns, values)
+        Self::new(values.len() / columns, columns, values)
     }
 
-    /// k, the number of projected dimensions.
+    /// P with row i shifted and scaled to `(row·x − center[i]) · scale[i]`; x's last block must be the meta features
+    /// (the centre goes into the column of the constant 1).
+    pub fn rescaled(&self, center: &[f32], scale: &[f32]) -> Option<Self> {
+        let mut values = self.values.clone();
+        let bias = self.columns.checked_sub(META)? + BIAS;
+        for ((row, center), scale) in values.chunks_exact_mut(self.columns.max(1)).zip(center).zip(scale) {
+            *row.get_mut(bias)? -= center;
+            row.iter_mut().for_each(|v| *v *= scale);
+        }
+        Self::new(self.rows, self.columns, values)
+    }
+
+    /// p, the number of coordinates.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -70,12 +70,12 @@ impl Projection {
         self.columns
     }
 
-    /// Row-major `[k × d]`.
+    /// Row-major `[p × d]`.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// `z = Px`, `[k]`. `x` must have [`Projection::columns`] numbers; missing ones count as 0.
+    /// `u = Px`, `[p]`. `x` must have [`Projection::columns`] numbers; missing ones count as 0.
     pub fn apply(&self, x: &[f32]) -> Vec<f32> {
         let rows = self.values.chunks_exact(self.columns.max(1)).zip(&self.spans);
         let within = |span: &Range<usize>| span.start.min(x.len())..span.end.min(x.len());
@@ -103,13 +103,23 @@ mod tests {
     #[test]
     fn signals_pass_through_and_the_mean_embedding_projects_to_zero() {
         let mean = [0.5, 0.5, 0.0];
-        let p = Projection::from_components(64, &mean, &[1.0, 0.0, 0.0, 0.0, 0.0, 1.0], &[0.2, 0.1]).unwrap();
+        let p = Projection::from_components(2, &mean, &[1.0, 0.0, 0.0, 0.0, 0.0, 1.0]).unwrap();
         let signals = Signals { code: 1.0, ..Default::default() };
         let x = Context::new(Some(&mean), 3, &signals, &RequestFacts::default());
         let z = p.apply(x.values());
         assert_eq!(z.len(), p.rows());
         assert!(z[..2].iter().all(|v| v.abs() < 1e-3), "centred: {z:?}");
         assert_eq!(z[2], 1.0, "code is the first signal that exists");
+    }
+
+    #[test]
+    fn a_rescaled_row_is_centred_and_scaled() {
+        let p = Projection::from_components(0, &[], &[]).unwrap();
+        let (mut center, mut scale) = (vec![0.0; p.rows()], vec![1.0; p.rows()]);
+        (center[0], scale[0]) = (0.25, 4.0);
+        let signals = Signals { code: 1.0, ..Default::default() };
+        let x = Context::new(None, 0, &signals, &RequestFacts::default());
+        assert_eq!(p.rescaled(&center, &scale).unwrap().apply(x.values())[0], 3.0);
     }
 
     #[test]

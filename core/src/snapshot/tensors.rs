@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{Snapshot, SnapshotError, SnapshotMeta};
-use crate::policy::{Projection, packed_len};
+use crate::policy::{Features, Landmarks, Projection, packed_len};
 
 /// The metadata key that holds [`SnapshotMeta`] as JSON.
 const META_KEY: &str = "dragoman";
@@ -13,14 +13,22 @@ const META_KEY: &str = "dragoman";
 pub(super) fn write(snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
     let malformed = |e: &dyn std::fmt::Display| SnapshotError::Malformed(e.to_string());
     let meta = serde_json::to_string(&snapshot.meta).map_err(|e| malformed(&e))?;
-    let (n, k) = (snapshot.meta.routing.routes.len(), snapshot.projection.rows());
-    let parts = [
-        ("projection", vec![k, snapshot.projection.columns()], snapshot.projection.values()),
-        ("theta", vec![n, k], &snapshot.theta),
+    let (n, k) = (snapshot.meta.routing.routes.len(), snapshot.features.len());
+    let mut parts = vec![
+        ("theta", vec![n, k], snapshot.theta.as_slice()),
         ("length", vec![n, k], &snapshot.length),
         ("factor", vec![n, packed_len(k)], &snapshot.factor),
     ];
-    let bytes = parts.each_ref().map(|(_, _, values)| to_bytes(values));
+    match &snapshot.features {
+        Features::Whole(_) => {}
+        Features::Landmarks(landmarks) => {
+            let (p, m) = (landmarks.projection(), landmarks.count());
+            parts.push(("projection", vec![p.rows(), p.columns()], p.values()));
+            parts.push(("landmarks", vec![m, p.rows()], landmarks.points()));
+            parts.push(("whitening", vec![m, m], landmarks.whitening()));
+        }
+    }
+    let bytes: Vec<Vec<u8>> = parts.iter().map(|(_, _, values)| to_bytes(values)).collect();
     let views = parts
         .into_iter()
         .zip(&bytes)
@@ -42,17 +50,28 @@ pub(super) fn read(payload: &[u8]) -> Result<Snapshot, SnapshotError> {
     }
     let meta: SnapshotMeta = serde_json::from_str(json).map_err(|e| malformed(&e))?;
     let tensors = SafeTensors::deserialize(payload).map_err(|e| malformed(&e))?;
-    let (shape, values) = tensor(&tensors, "projection")?;
-    let &[rows, columns] = shape.as_slice() else {
-        return Err(malformed(&"the projection is not a matrix"));
+    let [(shape, theta), (_, length), (_, factor)] =
+        [tensor(&tensors, "theta")?, tensor(&tensors, "length")?, tensor(&tensors, "factor")?];
+    let features = match tensors.names().contains(&"projection") {
+        true => Features::Landmarks(landmarks(&tensors)?),
+        false => Features::Whole(shape.last().copied().unwrap_or_default()),
     };
-    let projection = Projection::new(rows, columns, values)
-        .ok_or_else(|| malformed(&"the projection is empty or has a number that is not finite"))?;
-    let [theta, length, factor] =
-        [tensor(&tensors, "theta")?.1, tensor(&tensors, "length")?.1, tensor(&tensors, "factor")?.1];
-    let snapshot = Snapshot { meta, projection, theta, length, factor };
+    let snapshot = Snapshot { meta, features, theta, length, factor };
     snapshot.check()?;
     Ok(snapshot)
+}
+
+fn landmarks(tensors: &SafeTensors) -> Result<Landmarks, SnapshotError> {
+    let malformed = |what: &str| SnapshotError::Malformed(what.to_owned());
+    let (shape, values) = tensor(tensors, "projection")?;
+    let &[rows, columns] = shape.as_slice() else {
+        return Err(malformed("the projection is not a matrix"));
+    };
+    let projection = Projection::new(rows, columns, values)
+        .ok_or_else(|| malformed("the projection is empty or has a number that is not finite"))?;
+    let (points, whitening) = (tensor(tensors, "landmarks")?.1, tensor(tensors, "whitening")?.1);
+    Landmarks::new(projection, points, whitening)
+        .ok_or_else(|| malformed("the landmarks do not fit the projection or have a number that is not finite"))
 }
 
 #[derive(serde::Deserialize)]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use dragoman_core::config::{Config, PolicyKind, PolicyParams};
 use dragoman_core::decision::{Candidate, decide};
+use dragoman_core::learner::Pace;
 use dragoman_core::replay::ReplayRecord;
 use dragoman_core::snapshot::Snapshot;
 use serde_json::json;
@@ -75,6 +76,9 @@ impl Target {
         };
         let meta = &mut snapshot.meta;
         overrule(&mut meta.routing.policy, args)?;
+        if let Some(weight) = args.cost_weight {
+            meta.pace = Pace { cost_weight: f64::from(weight), slack: 0.0 };
+        }
         let name = match &args.policy {
             Some(policy) => format!("policy {policy} with snapshot {}", meta.version),
             None => format!("snapshot {}", meta.version),
@@ -96,7 +100,7 @@ impl Target {
 /// What `snapshot` would have done with the request of `record`; `None` if its context is of another size.
 pub(super) fn choices<'a>(snapshot: &'a Snapshot, record: &ReplayRecord) -> Option<Vec<Choice<'a>>> {
     let context = record.context.as_ref()?;
-    if context.values().len() != snapshot.projection.columns() {
+    if context.values().len() != snapshot.features.columns() {
         return None;
     }
     let routing = &snapshot.meta.routing;

@@ -8,10 +8,11 @@ pub mod projection;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use dragoman_core::config::{Config, LearnerConfig, RewardConfig};
-use dragoman_core::learner::Learner;
-use dragoman_core::policy::Projection;
+use dragoman_core::config::{Config, RewardConfig};
+use dragoman_core::context::Context;
+use dragoman_core::learner::{Learner, Observation};
 use dragoman_core::replay::{ReplayRecord, completion_tokens};
 use dragoman_core::response::ResponseFacts;
 use dragoman_core::reward::{Feedback, Reward};
@@ -60,16 +61,16 @@ struct Attempt<'a> {
 ///
 /// See [`projection::load`].
 pub fn blank(config: &Config) -> Result<State, String> {
-    let projection = projection::load(Path::new(&config.encoder.path), config.learner.dimensions)?;
-    Ok(State::new(config.reward, config.learner, projection))
+    let base = projection::load(Path::new(&config.encoder.path))?;
+    Ok(State::new(config.reward, Learner::new(config.learner, base, config.routing.policy.budget)))
 }
 
 // === impl State ===
 
 impl State {
     /// Nothing learned yet.
-    pub fn new(reward: RewardConfig, learner: LearnerConfig, projection: Projection) -> Self {
-        Self { config: reward, learner: Learner::new(learner, projection), totals: BTreeMap::new() }
+    pub fn new(reward: RewardConfig, learner: Learner) -> Self {
+        Self { config: reward, learner, totals: BTreeMap::new() }
     }
 
     /// The learner.
@@ -85,7 +86,7 @@ impl State {
     /// Names the rules by which rewards are counted and observations numbered: as long as it stays the same, so do
     /// the rewards and ordinals that are written beside the records.
     pub fn counted_by(&self) -> String {
-        format!("rules {RULES}, {:?}, context of {}", self.config, self.learner.projection().columns())
+        format!("rules {RULES}, {:?}, context of {}", self.config, self.learner.features().columns())
     }
 
     /// The reward of `record` with all of its feedback.
@@ -96,9 +97,14 @@ impl State {
     /// Learns from a new record, without feedback.
     pub fn observe(&mut self, record: &ReplayRecord) -> Outcome {
         let mut ordinal = None;
+        let context = record.context.clone().map(Arc::new);
         let (failed, answer) = attempts(&self.config, record, &[]);
         for attempt in failed.iter().chain([&answer]) {
-            ordinal = attempt.route.and_then(|route| self.learn(route, record, attempt));
+            ordinal = attempt.route.and_then(|route| self.learn(route, context.as_ref(), attempt));
+        }
+        // Any candidate tells the decision; what the default route costs is paid from the same budget.
+        if let (Some(context), Some(candidate)) = (&context, record.candidates.first()) {
+            self.learner.spent(&candidate.route, context, &record.request, record.cost);
         }
         Outcome { reward: better(failed.as_ref(), &answer), route: answer.route.map(str::to_owned), ordinal }
     }
@@ -113,23 +119,27 @@ impl State {
         after: &[Feedback],
     ) -> Reward {
         let (failed, answer) = attempts(&self.config, record, after);
-        let delta = answer.reward.total - attempts(&self.config, record, before).1.reward.total;
+        let (before, after) = (attempts(&self.config, record, before).1.reward.total, answer.reward.total);
         if let Some(route) = answer.route {
             if let (Some(context), Some(ordinal)) = (&record.context, ordinal) {
-                self.learner.revise(route, context, ordinal, delta);
+                self.learner.revise(route, context, ordinal, before, after);
             }
-            self.totals.entry(route.to_owned()).or_default().sum += delta;
+            self.totals.entry(route.to_owned()).or_default().sum += after - before;
         }
         better(failed.as_ref(), &answer)
     }
 
-    fn learn(&mut self, route: &str, record: &ReplayRecord, attempt: &Attempt) -> Option<u64> {
+    fn learn(&mut self, route: &str, context: Option<&Arc<Context>>, attempt: &Attempt) -> Option<u64> {
         let totals = self.totals.entry(route.to_owned()).or_default();
         totals.count += 1;
         totals.sum += attempt.reward.total;
-        let context = record.context.as_ref()?;
-        let learned = self.learner.observe(route, context, attempt.reward.total, attempt.tokens);
-        learned.then(|| self.learner.observations(route))
+        let observation = Observation {
+            route,
+            context: context?,
+            reward: attempt.reward.total,
+            completion_tokens: attempt.tokens,
+        };
+        self.learner.observe(&observation).then(|| self.learner.observations(route))
     }
 }
 

@@ -8,8 +8,7 @@ mod push;
 use std::sync::Arc;
 
 use dragoman_core::config::Routing;
-use dragoman_core::learner::Learner;
-use dragoman_core::snapshot::{SCHEMA, SigningKey, Snapshot, SnapshotMeta};
+use dragoman_core::snapshot::SigningKey;
 use log::{error, info};
 use tokio::sync::watch;
 
@@ -68,7 +67,7 @@ impl Publisher {
         let (routing, key, known) = (Arc::clone(&known.routing), self.key.clone(), Arc::clone(known));
         let build = move || {
             let routing = Routing::clone(&known.routing);
-            let snapshot = build(&known.learner, routing, version, created_ms)?;
+            let snapshot = known.learner.snapshot(routing, version, created_ms).map_err(|e| e.to_string())?;
             snapshot.encode(&key).map_err(|e| e.to_string())
         };
         let blob = tokio::task::spawn_blocking(build).await.map_err(|e| e.to_string())??;
@@ -84,17 +83,4 @@ impl Publisher {
         }
         Ok(Published { version, routing, blob })
     }
-}
-
-/// The snapshot of what `learner` knows about the routes of `routing`.
-///
-/// # Errors
-///
-/// A sentence: a route's sums give no finite parameters, or the parts do not fit together.
-pub fn build(learner: &Learner, routing: Routing, version: u64, created_ms: u64) -> Result<Snapshot, String> {
-    let params: Option<Vec<_>> = routing.routes.iter().map(|route| learner.params(&route.name)).collect();
-    let params = params.ok_or("the sums of a route give no finite parameters: raise learner.ridge")?;
-    let observations = routing.routes.iter().map(|route| learner.observations(&route.name)).collect();
-    let meta = SnapshotMeta { schema: SCHEMA, version, created_ms, observations, routing };
-    Snapshot::new(meta, learner.projection().clone(), &params).map_err(|e| e.to_string())
 }

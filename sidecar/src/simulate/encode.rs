@@ -1,11 +1,12 @@
 //! From recorded rows to what the router sees: the real path of a request, with embeddings cached.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dragoman_core::context::Context;
-use dragoman_core::policy::Projection;
+use dragoman_core::learner::Base;
 use dragoman_core::request::{Api, PromptRequest, RequestFacts, parse};
 use dragoman_core::signals::{SignalRules, Signals};
 use dragoman_encoder::Encoder;
@@ -22,7 +23,7 @@ pub(crate) const API: Api = Api::ChatCompletions;
 /// What the router knows of one request.
 #[derive(Debug, Clone)]
 pub(crate) struct Prompt {
-    pub(crate) context: Context,
+    pub(crate) context: Arc<Context>,
     pub(crate) signals: Signals,
     pub(crate) facts: RequestFacts,
 }
@@ -67,9 +68,9 @@ impl EncoderFiles {
         })
     }
 
-    /// P with at most `k` rows.
-    pub(crate) fn projection(&self, k: usize) -> Result<Projection, String> {
-        projection::parse(&self.projection, k)
+    /// What a learner starts with.
+    pub(crate) fn base(&self) -> Result<Base, String> {
+        projection::parse(&self.projection)
             .map_err(|why| format!("{}: {} {why}", self.name, projection::FILE))
     }
 
@@ -110,7 +111,7 @@ pub(crate) fn prompts(
         let embedding = cache.get(&request.prompt);
         let signals = rules.extract(&request.prompt, &request.facts);
         let context = Context::new(embedding, embedding.map_or(0, <[f32]>::len), &signals, &request.facts);
-        Prompt { context, signals, facts: request.facts.clone() }
+        Prompt { context: Arc::new(context), signals, facts: request.facts.clone() }
     };
     Ok(requests.iter().map(prompt).collect())
 }

@@ -88,14 +88,8 @@ impl Plan {
         };
         let settings = read_settings(args, &mut faults);
         let recipe = files.as_ref().and_then(|files| {
-            let projection = |k| files.projection(k);
-            faults.take(Recipe::new(
-                arms.len().max(1),
-                &settings,
-                args.budget,
-                args.publish_every,
-                projection,
-            ))
+            let base = faults.take(files.base())?;
+            faults.take(Recipe::new(arms.len().max(1), &settings, args.budget, args.publish_every, base))
         });
         let (Some(files), Some(recipe), []) = (files, recipe, faults.0.as_slice()) else {
             return Err(faults.sentence());

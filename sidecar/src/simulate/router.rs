@@ -1,10 +1,10 @@
 //! The seam: the production learner, snapshot and decision as one [`Chooser`]. All that knows them stands here.
 
-use dragoman_core::config::{Config, Price};
+use dragoman_core::config::{Config, Price, Routing};
 use dragoman_core::decision::{Candidate, decide};
-use dragoman_core::learner::Learner;
-use dragoman_core::policy::Projection;
-use dragoman_core::snapshot::{RouteParams, SCHEMA, Snapshot, SnapshotMeta};
+use dragoman_core::learner::{Base, Learner, Observation};
+use dragoman_core::request::RequestFacts;
+use dragoman_core::snapshot::Snapshot;
 use serde_json::{Map, Value, json};
 
 use super::encode::{API, Prompt};
@@ -19,21 +19,17 @@ const EAGER: u64 = 100;
 #[derive(Debug, Clone)]
 pub(crate) struct Recipe {
     config: Config,
-    projection: Projection,
+    base: Base,
     publish_every: Option<u64>,
-    /// Dollars per request.
-    #[allow(dead_code, reason = "the policy cannot pace a budget yet; it is handed through to here")]
-    budget: Option<f64>,
 }
 
 /// The production router: observations in, choices out, with a snapshot between them as in production.
 pub(crate) struct Router<'a> {
     recipe: &'a Recipe,
     learner: Learner,
+    /// The configuration as it is by now: prices and arms change.
+    routing: Routing,
     snapshot: Snapshot,
-    params: Vec<RouteParams>,
-    /// Arms that learned something since the snapshot.
-    stale: Vec<bool>,
     present: Vec<bool>,
     observations: u64,
     unpublished: u64,
@@ -42,21 +38,21 @@ pub(crate) struct Router<'a> {
 // === impl Recipe ===
 
 impl Recipe {
-    /// `settings` are keys of `dragoman.yaml` with their values, such as `policy.alpha` and `0.2`.
+    /// `settings` are keys of `dragoman.yaml` with their values, such as `policy.alpha` and `0.2`; `budget` is dollars
+    /// per request.
     ///
     /// # Errors
     ///
-    /// What the configuration says of them, all errors together; or the projection cannot be made.
+    /// What the configuration says of them, all errors together.
     pub(crate) fn new(
         arms: usize,
         settings: &[(String, Value)],
         budget: Option<f64>,
         publish_every: Option<u64>,
-        projection: impl Fn(usize) -> Result<Projection, String>,
+        base: Base,
     ) -> Result<Self, String> {
-        let config = Config::from_value(&document(arms, settings)).map_err(|e| e.to_string())?;
-        let projection = projection(config.learner.dimensions)?;
-        Ok(Self { config, projection, publish_every, budget })
+        let config = Config::from_value(&document(arms, budget, settings)).map_err(|e| e.to_string())?;
+        Ok(Self { config, base, publish_every })
     }
 
     /// The policy's name in `dragoman.yaml`.
@@ -67,41 +63,25 @@ impl Recipe {
 
     /// A router that knows nothing.
     pub(crate) fn router(&self) -> Result<Router<'_>, String> {
-        let routes = self.config.routing.routes.len();
-        let learner = Learner::new(self.config.learner, self.projection.clone());
-        let prior = |route| learner.params(&name(route)).ok_or("the learner's prior is not finite");
-        let params = (0..routes).map(prior).collect::<Result<Vec<_>, _>>()?;
-        Ok(Router {
-            recipe: self,
-            snapshot: self.snapshot(&params).map_err(|e| e.to_string())?,
-            learner,
-            stale: vec![false; routes],
-            present: vec![true; routes],
-            params,
-            observations: 0,
-            unpublished: 0,
-        })
-    }
-
-    fn snapshot(&self, params: &[RouteParams]) -> Result<Snapshot, dragoman_core::snapshot::SnapshotError> {
-        let meta = SnapshotMeta {
-            schema: SCHEMA,
-            version: 1,
-            created_ms: 0,
-            observations: vec![0; params.len()],
-            routing: self.config.routing.clone(),
-        };
-        Snapshot::new(meta, self.projection.clone(), params)
+        let routing = self.config.routing.clone();
+        let learner = Learner::new(self.config.learner, self.base.clone(), routing.policy.budget);
+        let snapshot = learner.snapshot(routing.clone(), 1, 0).map_err(|e| e.to_string())?;
+        let present = vec![true; routing.routes.len()];
+        Ok(Router { recipe: self, learner, routing, snapshot, present, observations: 0, unpublished: 0 })
     }
 }
 
 /// A configuration with a model for each arm and one decision over all of them.
-fn document(arms: usize, settings: &[(String, Value)]) -> Value {
+fn document(arms: usize, budget: Option<f64>, settings: &[(String, Value)]) -> Value {
     let price = json!({"input": 0.0, "output": 1e6 / TOKENS_PER_DOLLAR});
     let model = json!({"endpoint": "http://127.0.0.1:1", "price": price});
     let models: Map<String, Value> = (0..arms).map(|arm| (format!("arm{arm}"), model.clone())).collect();
-    // Rows without costs, or without a budget, ask for quality alone.
-    let mut document = json!({"models": models, "default_model": "arm0", "policy": {"cost_weight": 0.0}});
+    let policy = match budget {
+        Some(dollars) => json!({"budget": dollars}),
+        // Without a budget quality alone is asked for.
+        None => json!({"cost_weight": 0.0}),
+    };
+    let mut document = json!({"models": models, "default_model": "arm0", "policy": policy});
     for (key, value) in settings {
         let (section, key) = key.split_once('.').unwrap_or((key, ""));
         match key {
@@ -120,10 +100,6 @@ fn name(arm: usize) -> String {
 // === impl Router ===
 
 impl Router<'_> {
-    fn price(&mut self, arm: usize) -> Option<&mut Price> {
-        self.snapshot.meta.routing.models.get_mut(arm).map(|m| &mut m.price)
-    }
-
     /// How many observations may wait for the next snapshot: none at first, then about 1 % of what is known.
     fn patience(&self) -> u64 {
         match self.recipe.publish_every {
@@ -134,18 +110,25 @@ impl Router<'_> {
     }
 
     fn publish(&mut self) {
-        for (arm, stale) in self.stale.iter_mut().enumerate().filter(|(_, stale)| **stale) {
-            // Parameters that are not finite never get out, as in production: the last good ones stay.
-            if let Some(params) = self.learner.params(&name(arm)) {
-                self.params[arm] = params;
-            }
-            *stale = false;
-        }
-        if let Ok(mut next) = self.recipe.snapshot(&self.params) {
-            next.meta.routing = std::mem::replace(&mut self.snapshot.meta.routing, next.meta.routing);
+        // Parameters that are not finite never get out, as in production: the last good ones stay.
+        if let Ok(next) = self.learner.snapshot(self.routing.clone(), self.observations + 2, 0) {
             self.snapshot = next;
         }
         self.unpublished = 0;
+    }
+
+    /// The configuration has changed: as a reload does, it acts at once.
+    fn reload(&mut self, change: impl FnOnce(&mut Self)) {
+        change(self);
+        let open = (0..self.present.len()).filter(|arm| self.present[*arm]).collect();
+        if let Some(rule) = self.routing.decisions.first_mut() {
+            rule.routes = open;
+        }
+        self.publish();
+    }
+
+    fn price(&mut self, arm: usize) -> Option<&mut Price> {
+        self.routing.models.get_mut(arm).map(|m| &mut m.price)
     }
 }
 
@@ -158,11 +141,7 @@ impl Chooser for Router<'_> {
         if let Some(rule) = routing.decisions.first_mut() {
             rule.routes = open;
         }
-        // A recorded cost is what the answer cost, however long: no cap of tokens stands over it.
-        let facts = dragoman_core::request::RequestFacts {
-            max_output_tokens: Some(u32::MAX),
-            ..prompt.facts.clone()
-        };
+        let facts = uncapped(prompt);
         let decision = decide(&self.snapshot, &prompt.context, &prompt.signals, API, &facts, draw);
         let Ok(decision) = decision else {
             return Choice { arm: first, propensity: 1.0, predicted: vec![None; offered.len()] };
@@ -178,11 +157,18 @@ impl Chooser for Router<'_> {
     }
 
     fn learn(&mut self, prompt: &Prompt, observed: &Observed) {
-        let tokens = observed.base_cost.map(|dollars| (dollars * TOKENS_PER_DOLLAR).round() as u32);
-        if !self.learner.observe(&name(observed.arm), &prompt.context, observed.reward, tokens) {
+        let tokens = |dollars: f64| (dollars * TOKENS_PER_DOLLAR).round() as u32;
+        let route = name(observed.arm);
+        let observation = Observation {
+            route: &route,
+            context: &prompt.context,
+            reward: observed.reward,
+            completion_tokens: observed.base_cost.map(tokens),
+        };
+        if !self.learner.observe(&observation) {
             return;
         }
-        self.stale[observed.arm] = true;
+        self.learner.spent(&route, &prompt.context, &uncapped(prompt), observed.cost.unwrap_or_default());
         self.observations += 1;
         self.unpublished += 1;
         if self.unpublished >= self.patience() {
@@ -191,18 +177,26 @@ impl Chooser for Router<'_> {
     }
 
     fn set_price(&mut self, arm: usize, factor: f64) {
-        if let Some(price) = self.price(arm) {
-            price.output *= factor;
-        }
+        self.reload(|router| {
+            if let Some(price) = router.price(arm) {
+                price.output *= factor;
+            }
+        });
     }
 
     fn add_arm(&mut self, arm: usize) {
-        self.present[arm] = true;
+        self.reload(|router| router.present[arm] = true);
     }
 
     fn remove_arm(&mut self, arm: usize) {
-        self.present[arm] = false;
+        self.reload(|router| router.present[arm] = false);
     }
+}
+
+/// A recorded cost is what the answer cost, however long: no cap of tokens stands over it. Nor do the prompt's tokens
+/// cost anything: they are within it.
+fn uncapped(prompt: &Prompt) -> RequestFacts {
+    RequestFacts { max_output_tokens: Some(u32::MAX), ..prompt.facts.clone() }
 }
 
 fn predict(candidate: &Candidate) -> Predicted {

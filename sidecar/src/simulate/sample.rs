@@ -13,7 +13,7 @@ pub(crate) fn prompts(n: u32) -> Vec<Prompt> {
     let prompt = |chars| {
         let facts = RequestFacts { prompt_chars: chars, ..Default::default() };
         let signals = Signals::default();
-        Prompt { context: Context::new(None, 0, &signals, &facts), signals, facts }
+        Prompt { context: Context::new(None, 0, &signals, &facts).into(), signals, facts }
     };
     (1..=n).map(prompt).collect()
 }

@@ -1,0 +1,67 @@
+//! Exploration: how probable a candidate other than the best is made.
+//!
+//! The bonus of LinUCB finds out what is uncertain and looks good. What is added here keeps every propensity known and
+//! above zero (off-policy evaluation stands on it), gets a new route its first answers, and puts dollars to use
+//! that the budget leaves over. A table of reasons, of which the strongest counts; under a budget every one of them is
+//! held to dollars, since one answer of a dear model may cost what a thousand requests may.
+
+use super::Candidate;
+use crate::config::PolicyParams;
+use crate::learner::Pace;
+
+/// A route is new until it has so many observations…
+const NEW: u64 = 10;
+/// …and each new route gets this share of the requests.
+const NEW_SHARE: f64 = 0.1;
+/// Part of ε that a route is left with that is not as good as the best even [`DEVIATIONS`] above what is predicted.
+const HOPELESS: f64 = 0.1;
+/// Standard deviations within which a prediction may be wrong.
+const DEVIATIONS: f64 = 2.0;
+/// Most that a route may get of what the budget leaves over, as a share of the requests…
+const SLACK_SHARE: f64 = 0.1;
+/// …until it has so many observations; then less and less.
+const KNOWN: f64 = 300.0;
+/// Exploration never takes more than this share of the requests.
+const MOST: f64 = 0.5;
+
+/// Probabilities of all candidates but `best` (its own is 0), in their order. `observations` are those each candidate's
+/// parameters were learned from.
+pub(super) fn probabilities(
+    policy: &PolicyParams,
+    pace: Pace,
+    candidates: &[Candidate],
+    best: Option<usize>,
+    observations: impl Fn(&Candidate) -> u64,
+) -> Vec<f64> {
+    let n = candidates.len() as f64;
+    let leader = best.and_then(|i| candidates.get(i));
+    let epsilon = f64::from(policy.epsilon) / n;
+    let of = |(i, candidate): (usize, &Candidate)| {
+        if Some(i) == best || epsilon == 0.0 {
+            return 0.0;
+        }
+        let seen = observations(candidate);
+        let affordable = policy.budget.map_or(1.0, |budget| (budget / candidate.cost).min(1.0));
+        let hope = if hopeful(candidate, leader, pace.cost_weight) { 1.0 } else { HOPELESS };
+        let left_over = match hopeful(candidate, leader, 0.0) {
+            true => (pace.slack / candidate.cost / n).min(SLACK_SHARE) * (KNOWN / (seen as f64 + 1.0)).min(1.0),
+            false => 0.0,
+        };
+        let new = if seen < NEW { NEW_SHARE * affordable } else { 0.0 };
+        (epsilon * affordable * hope).max(new).max(left_over)
+    };
+    let mut probabilities: Vec<f64> = candidates.iter().enumerate().map(of).collect();
+    let total: f64 = probabilities.iter().sum();
+    let most = MOST.max(f64::from(policy.epsilon));
+    if total > most {
+        probabilities.iter_mut().for_each(|p| *p *= most / total);
+    }
+    probabilities
+}
+
+/// Whether the candidate may be better than the best, with a dollar at `weight`.
+fn hopeful(candidate: &Candidate, leader: Option<&Candidate>, weight: f64) -> bool {
+    let value = |c: &Candidate| f64::from(c.reward) - weight * c.cost;
+    let hope = value(candidate) + DEVIATIONS * f64::from(candidate.width);
+    leader.is_none_or(|leader| hope > value(leader))
+}

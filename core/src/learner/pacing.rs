@@ -1,0 +1,189 @@
+//! Budget pacing: the price λ of a dollar, so that requests cost on average what they may.
+//!
+//! λ is the dual variable of the ceiling: with the right one, taking the best `q̂ − λĉ` for each request spends the
+//! budget where it buys most. It is not stepped towards but solved for, over the requests seen lately with what is
+//! known by now (re-solving, as in Agrawal & Devanur 2014, "Bandits with concave rewards and convex knapsacks"), so
+//! a new price or a new route counts at once. A ledger of what was really spent corrects what the predictions miss.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Routing;
+use crate::context::Context;
+use crate::decision::predicted_cost;
+use crate::policy::Features;
+use crate::request::RequestFacts;
+use crate::snapshot::RouteParams;
+
+/// Requests that λ is solved over.
+const WINDOW: usize = 512;
+/// Requests within which a debt or a credit is made up for.
+const HORIZON: f64 = 1000.0;
+/// Requests' budgets that may be saved up: more is not carried on, so a quiet time is not followed by a spree.
+const MAX_CREDIT: f64 = 20.0;
+/// Requests' budgets that may be owed: after that the rest is written off, or a mistake would be paid for forever.
+const MAX_DEBT: f64 = 1000.0;
+/// Least share of the budget that is spent while a debt is paid off.
+const LEAST: f64 = 0.1;
+
+/// What the budget asks of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Pace {
+    /// λ, reward that a dollar must buy.
+    pub cost_weight: f64,
+    /// Dollars per request that even λ = 0 leaves unspent; exploration may have them.
+    pub slack: f64,
+}
+
+/// What was spent, and on which requests.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Pacer {
+    /// Dollars per request.
+    budget: Option<f64>,
+    /// Dollars not spent so far; negative when too much was.
+    ledger: f64,
+    recent: VecDeque<Request>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Request {
+    route: Arc<str>,
+    context: Arc<Context>,
+    z: Arc<[f32]>,
+    facts: Arc<RequestFacts>,
+}
+
+/// One candidate of one request: its reward and its dollars, as predicted.
+type Offer = (f32, f64);
+
+// === impl Pacer ===
+
+impl Pacer {
+    pub(super) fn new(budget: Option<f64>) -> Self {
+        Self { budget, ledger: 0.0, recent: VecDeque::new() }
+    }
+
+    pub(super) fn spent(
+        &mut self,
+        route: &str,
+        context: &Arc<Context>,
+        features: &Features,
+        facts: &RequestFacts,
+        dollars: f64,
+    ) {
+        let Some(budget) = self.budget else { return };
+        if dollars.is_finite() {
+            let balance = self.ledger + budget - dollars;
+            self.ledger = balance.clamp(-MAX_DEBT * budget, MAX_CREDIT * budget);
+        }
+        if self.recent.len() >= WINDOW {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Request {
+            route: route.into(),
+            context: Arc::clone(context),
+            z: features.apply(context.values()).into(),
+            facts: Arc::new(facts.clone()),
+        });
+    }
+
+    pub(super) fn refit(&mut self, features: &Features) {
+        for request in &mut self.recent {
+            request.z = features.apply(request.context.values()).into();
+        }
+    }
+
+    /// λ by the configuration if there is no budget, else the one that spends it.
+    pub(super) fn pace(&self, routing: &Routing, params: &[RouteParams]) -> Pace {
+        let Some(budget) = self.budget else {
+            return Pace { cost_weight: f64::from(routing.policy.cost_weight), slack: 0.0 };
+        };
+        let offers: Vec<Vec<Offer>> = self.recent.iter().map(|r| r.offers(routing, params)).collect();
+        // Exploration spends up to its share of the budget, whatever λ is.
+        let target = (budget + self.ledger / HORIZON).max(LEAST * budget)
+            - budget * f64::from(routing.policy.epsilon);
+        let free = mean_cost(&offers, 0.0);
+        if free <= target {
+            return Pace { cost_weight: 0.0, slack: target - free };
+        }
+        Pace { cost_weight: solve(&offers, target), slack: 0.0 }
+    }
+}
+
+impl Request {
+    /// What each candidate of this request's decision would give by now.
+    fn offers(&self, routing: &Routing, params: &[RouteParams]) -> Vec<Offer> {
+        let own = routing.routes.iter().find(|r| *r.name == *self.route);
+        let Some(decision) = own.and_then(|r| routing.decisions.get(r.decision)) else { return vec![] };
+        let offer = |route: &usize| {
+            let price = routing.models.get(routing.routes.get(*route)?.model)?.price;
+            let known = params.get(*route)?;
+            let length = dot(&known.length, &self.z);
+            Some((dot(&known.theta, &self.z), predicted_cost(price, length, &self.facts)))
+        };
+        decision.routes.iter().filter_map(offer).collect()
+    }
+}
+
+/// Mean dollars of the offers that `q̂ − λĉ` takes; of equals the cheaper.
+fn mean_cost(requests: &[Vec<Offer>], weight: f64) -> f64 {
+    let utility = |(reward, cost): &Offer| f64::from(*reward) - weight * cost;
+    let best = |offers: &Vec<Offer>| {
+        offers
+            .iter()
+            .max_by(|a, b| utility(a).total_cmp(&utility(b)).then(b.1.total_cmp(&a.1)))
+            .map_or(0.0, |(_, cost)| *cost)
+    };
+    requests.iter().map(best).sum::<f64>() / requests.len().max(1) as f64
+}
+
+/// The least λ that costs at most `target`; where none does, one so high that the cheapest are taken. By doubling and
+/// then halving: the cost falls as λ rises.
+fn solve(requests: &[Vec<Offer>], target: f64) -> f64 {
+    let mut high = 1.0;
+    while mean_cost(requests, high) > target && high < 1e9 {
+        high *= 4.0;
+    }
+    let mut low = 0.0;
+    for _ in 0..40 {
+        let middle = 0.5 * (low + high);
+        match mean_cost(requests, middle) > target {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    high
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Half of the requests gain .4 from the dear model, the others .1; cheap costs 1, dear 10.
+    fn requests() -> Vec<Vec<Offer>> {
+        (0..100).map(|i| vec![(0.5, 1.0), (if i % 2 == 0 { 0.9 } else { 0.6 }, 10.0)]).collect()
+    }
+
+    #[test]
+    fn the_budget_goes_where_it_buys_most() {
+        let weight = solve(&requests(), 5.5);
+        assert!((0.1 / 9.0..0.4 / 9.0).contains(&weight), "{weight}");
+        assert!((mean_cost(&requests(), weight) - 5.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_budget_below_the_cheapest_takes_the_cheapest() {
+        assert_eq!(mean_cost(&requests(), solve(&requests(), 0.5)), 1.0);
+    }
+
+    #[test]
+    fn no_requests_cost_nothing() {
+        assert_eq!(mean_cost(&[], 1.0), 0.0);
+    }
+}

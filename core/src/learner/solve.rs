@@ -1,0 +1,164 @@
+//! From the statistics of routes that compete to their parameters: a hierarchical linear model.
+//!
+//! Every route's weights are what all of them have in common plus its own part,
+//!
+//! ```text
+//! θₐ = s + dₐ,   s ~ N(0, ρτ²I),   dₐ ~ N(0, (1 − ρ)τ²I),   r = θₐᵀz + ε,   ridge = σ²/τ²
+//! ```
+//!
+//! so what is hard for one model is expected to be hard for the next, and a route that is new starts from what the
+//! others learned (Gelman et al., "Bayesian Data Analysis", ch. 5 and 15; hybrid LinUCB of Li et al. 2010 is the case of a flat
+//! prior). Given s the routes are independent, so all comes from `k × k` matrices: with `δ = ridge/(1 − ρ)`,
+//! `Aₐ = Vₐ + δI` and the Schur complement `M = (ridge/ρ)I + Σₐ δ(I − δAₐ⁻¹)`,
+//!
+//! ```text
+//! s = M⁻¹ Σₐ δAₐ⁻¹bₐ,   θₐ = Aₐ⁻¹(bₐ + δs),   Cov θₐ = σₐ²(Aₐ⁻¹ + δ²Aₐ⁻¹M⁻¹Aₐ⁻¹)
+//! ```
+#![allow(clippy::indexing_slicing)] // packed triangles: every index is below k by its loop
+
+use super::arm::ArmStats;
+use super::cholesky::{Factor, root, triangle};
+use crate::policy::BIAS;
+use crate::snapshot::RouteParams;
+
+/// σ² of a reward before there is one: rewards are within about ±1.
+const PRIOR_VARIANCE: f64 = 0.05;
+/// Observations that a prior variance counts as.
+const PRIOR_WEIGHT: f64 = 10.0;
+
+/// Parameters of the routes in the order of `arms`, all in `k` dimensions. `sharing` is ρ, in 0..1.
+///
+/// `None` if the sums are not finite.
+pub(super) fn together(arms: &[&ArmStats], k: usize, ridge: f64, sharing: f64) -> Option<Vec<RouteParams>> {
+    let own = ridge / (1.0 - sharing);
+    let inverses: Option<Vec<_>> =
+        arms.iter().map(|arm| Some(Factor::of(&arm.v, k, own)?.inverse_square())).collect();
+    let inverses = inverses?;
+    let common = (sharing > 0.0).then(|| complement(&inverses, k, own, ridge / sharing));
+    let common = match common {
+        Some(factor) => Some(factor?),
+        None => None,
+    };
+    let part = |of: fn(&ArmStats) -> &[f64]| weights(arms, &inverses, common.as_ref(), own, of);
+    let (rewards, lengths) = (part(|a| &a.reward), part(|a| &a.length));
+    let pooled = pooled_variance(arms, &rewards);
+    let params = arms.iter().zip(inverses).zip(rewards.iter().zip(lengths));
+    params
+        .map(|((arm, inverse), (theta, mut length))| {
+            let variance = noise(arm, theta, pooled);
+            let covariance = match &common {
+                Some(factor) => covariance(inverse, factor, k, own),
+                None => inverse,
+            };
+            correct_length(arm, &mut length);
+            Some(RouteParams {
+                theta: narrow(theta),
+                length: narrow(&length),
+                factor: root(covariance, k, variance.sqrt())?,
+            })
+        })
+        .collect()
+}
+
+/// M, factorised.
+fn complement(inverses: &[Vec<f64>], k: usize, own: f64, shared: f64) -> Option<Factor> {
+    let mut m = vec![0.0; triangle(k)];
+    for inverse in inverses {
+        m.iter_mut().zip(inverse).for_each(|(m, x)| *m -= own * own * x);
+    }
+    Factor::of(&m, k, shared + own * inverses.len() as f64)
+}
+
+/// θ of every arm, for one of its two targets.
+fn weights(
+    arms: &[&ArmStats],
+    inverses: &[Vec<f64>],
+    common: Option<&Factor>,
+    own: f64,
+    target: fn(&ArmStats) -> &[f64],
+) -> Vec<Vec<f64>> {
+    let alone: Vec<Vec<f64>> = arms.iter().zip(inverses).map(|(a, x)| times(x, target(a))).collect();
+    let Some(common) = common else { return alone };
+    let mut sum = vec![0.0; alone.first().map_or(0, Vec::len)];
+    for theta in &alone {
+        sum.iter_mut().zip(theta).for_each(|(s, t)| *s += own * t);
+    }
+    let shared = common.solve(&sum);
+    let toward = |(mut theta, inverse): (Vec<f64>, &Vec<f64>)| {
+        theta.iter_mut().zip(times(inverse, &shared)).for_each(|(t, s)| *t += own * s);
+        theta
+    };
+    alone.into_iter().zip(inverses).map(toward).collect()
+}
+
+/// `A⁻¹ + δ²A⁻¹M⁻¹A⁻¹`: with `Y = δL⁻¹A⁻¹` that is `A⁻¹ + YᵀY`.
+fn covariance(mut inverse: Vec<f64>, common: &Factor, k: usize, own: f64) -> Vec<f64> {
+    let full: Vec<f64> = (0..k * k).map(|at| inverse[packed(at / k, at % k)]).collect();
+    let lower = common.inverse();
+    let mut y = vec![0.0; k];
+    for i in 0..k {
+        y.fill(0.0);
+        for (m, l) in lower[triangle(i)..triangle(i + 1)].iter().enumerate() {
+            let row = &full[m * k..(m + 1) * k];
+            y.iter_mut().zip(row).for_each(|(y, x)| *y += own * l * x);
+        }
+        for (j, yj) in y.iter().enumerate() {
+            let row = &mut inverse[triangle(j)..triangle(j + 1)];
+            row.iter_mut().zip(&y).for_each(|(x, y)| *x += yj * y);
+        }
+    }
+    inverse
+}
+
+/// Where element (i, j) of a symmetric matrix is in its packed triangle.
+fn packed(i: usize, j: usize) -> usize {
+    triangle(i.max(j)) + i.min(j)
+}
+
+/// `Ax` of a symmetric A, packed.
+fn times(a: &[f64], x: &[f64]) -> Vec<f64> {
+    let mut out = vec![0.0; x.len()];
+    for i in 0..x.len() {
+        let row = &a[triangle(i)..triangle(i + 1)];
+        let (xi, mut sum) = (x[i], 0.0);
+        for j in 0..i {
+            sum += row[j] * x[j];
+            out[j] += row[j] * xi;
+        }
+        out[i] += sum + row[i] * xi;
+    }
+    out
+}
+
+/// `Σ γᵃ (t − θᵀz)²` of a target t, from the sums.
+fn residual(v: &[f64], target: &[f64], square: f64, theta: &[f64]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+    (square - 2.0 * dot(theta, target) + dot(theta, &times(v, theta))).max(0.0)
+}
+
+/// σ² over all arms: what a route is thought to have before its own residuals say otherwise.
+fn pooled_variance(arms: &[&ArmStats], thetas: &[Vec<f64>]) -> f64 {
+    let residuals = arms.iter().zip(thetas).map(|(a, t)| residual(&a.v, &a.reward, a.reward_square, t));
+    let weight: f64 = arms.iter().map(|a| a.weight).sum();
+    (residuals.sum::<f64>() + PRIOR_WEIGHT * PRIOR_VARIANCE) / (weight + PRIOR_WEIGHT)
+}
+
+/// σₐ², a route's own noise.
+fn noise(arm: &ArmStats, theta: &[f64], pooled: f64) -> f64 {
+    let residual = residual(&arm.v, &arm.reward, arm.reward_square, theta);
+    (residual + PRIOR_WEIGHT * pooled) / (arm.weight + PRIOR_WEIGHT)
+}
+
+/// Lengths are learned as logarithms, whose exponential is the median; the mean that dollars need is `exp(s²/2)`
+/// above it for residuals of variance s² (log-normal). The constant feature, the last one, takes that up.
+fn correct_length(arm: &ArmStats, theta: &mut [f64]) {
+    let residual = residual(&arm.v, &arm.length, arm.length_square, theta);
+    let variance = residual / (arm.weight + PRIOR_WEIGHT);
+    if let Some(bias) = theta.last_mut() {
+        *bias += 0.5 * variance / f64::from(BIAS);
+    }
+}
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|v| *v as f32).collect()
+}

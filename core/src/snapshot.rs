@@ -70,6 +70,13 @@ pub struct RouteParams {
     pub factor: Vec<f32>,
 }
 
+impl RouteParams {
+    /// To score with.
+    pub fn params(&self) -> ArmParams<'_> {
+        ArmParams { theta: &self.theta, length: &self.length, factor: &self.factor }
+    }
+}
+
 impl Snapshot {
     /// Puts a snapshot together; refuses what the filter would refuse.
     pub fn new(

@@ -128,8 +128,11 @@ impl Routing {
 
 impl PolicyParams {
     fn read(section: &Section) -> Self {
-        const KINDS: [(&str, PolicyKind); 3] =
-            [("linucb", PolicyKind::Linucb), ("static", PolicyKind::Static), ("uniform", PolicyKind::Uniform)];
+        const KINDS: [(&str, PolicyKind); 3] = [
+            ("linucb", PolicyKind::Linucb),
+            ("static", PolicyKind::Static),
+            ("uniform", PolicyKind::Uniform),
+        ];
         let params = Self {
             kind: section.choice("kind", &KINDS, PolicyKind::Linucb),
             alpha: section.number("alpha", 0.0..=10.0, 0.5) as f32,
@@ -138,7 +141,10 @@ impl PolicyParams {
             budget: section.get("budget").map(|_| section.number("budget", 1e-9..=1e3, 0.0)),
         };
         if params.budget.is_some() && section.get("cost_weight").is_some() {
-            section.error("cost_weight", "cannot stand beside policy.budget, which finds the weight of a dollar itself");
+            section.error(
+                "cost_weight",
+                "cannot stand beside policy.budget, which finds the weight of a dollar itself",
+            );
         }
         section.finish();
         params

@@ -42,13 +42,16 @@ pub(super) fn probabilities(
         }
         let seen = observations(candidate);
         let affordable = policy.budget.map_or(1.0, |budget| (budget / candidate.cost).min(1.0));
-        let hope = if hopeful(candidate, leader, pace.cost_weight) { 1.0 } else { HOPELESS };
+        let hope = hopeful(candidate, leader, pace.cost_weight);
         let left_over = match hopeful(candidate, leader, 0.0) {
-            true => (pace.slack / candidate.cost / n).min(SLACK_SHARE) * (KNOWN / (seen as f64 + 1.0)).min(1.0),
+            true => {
+                (pace.slack / candidate.cost / n).min(SLACK_SHARE) * (KNOWN / (seen as f64 + 1.0)).min(1.0)
+            }
             false => 0.0,
         };
-        let new = if seen < NEW { NEW_SHARE * affordable } else { 0.0 };
-        (epsilon * affordable * hope).max(new).max(left_over)
+        let new = if hope && seen < NEW { NEW_SHARE * affordable } else { 0.0 };
+        let floor = epsilon * affordable * if hope { 1.0 } else { HOPELESS };
+        floor.max(new).max(left_over)
     };
     let mut probabilities: Vec<f64> = candidates.iter().enumerate().map(of).collect();
     let total: f64 = probabilities.iter().sum();

@@ -21,7 +21,12 @@ const SAMPLE: usize = 1024;
 
 /// Features with at most `count` landmarks. `base` is P before scaling, its first `embedding` rows the embedding's.
 /// `None` without contexts, or if a number is not finite.
-pub(super) fn fit(base: &Projection, embedding: usize, contexts: &[&Context], count: usize) -> Option<Landmarks> {
+pub(super) fn fit(
+    base: &Projection,
+    embedding: usize,
+    contexts: &[&Context],
+    count: usize,
+) -> Option<Landmarks> {
     let step = contexts.len().div_ceil(SAMPLE).max(1);
     let sample: Vec<&Context> = contexts.iter().step_by(step).copied().collect();
     let raw: Vec<Vec<f32>> = sample.iter().map(|x| base.apply(x.values())).collect();
@@ -69,7 +74,9 @@ fn cluster(points: &[Vec<f32>], count: usize) -> Vec<f32> {
         let (mut sums, mut members) = (vec![0.0f32; centers.len()], vec![0u32; count]);
         for point in points {
             let near = kernel(&centers, &norms, point);
-            let Some((best, _)) = near.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1)) else { continue };
+            let Some((best, _)) = near.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1)) else {
+                continue;
+            };
             members[best] += 1;
             sums[best * p..(best + 1) * p].iter_mut().zip(point).for_each(|(s, v)| *s += v);
         }

@@ -149,7 +149,12 @@ impl Learner {
     /// # Errors
     ///
     /// The sums are not finite, or `routing` does not hang together.
-    pub fn snapshot(&self, routing: Routing, version: u64, created_ms: u64) -> Result<Snapshot, SnapshotError> {
+    pub fn snapshot(
+        &self,
+        routing: Routing,
+        version: u64,
+        created_ms: u64,
+    ) -> Result<Snapshot, SnapshotError> {
         let malformed = || SnapshotError::Malformed("the learner's statistics are not finite".into());
         let routes = self.params(&routing).ok_or_else(malformed)?;
         let observations = routing.routes.iter().map(|r| self.observations(&r.name)).collect();

@@ -20,9 +20,9 @@ use crate::snapshot::RouteParams;
 /// Requests that λ is solved over.
 const WINDOW: usize = 512;
 /// Requests within which a debt or a credit is made up for.
-const HORIZON: f64 = 1000.0;
+const HORIZON: f64 = 500.0;
 /// Requests' budgets that may be saved up: more is not carried on, so a quiet time is not followed by a spree.
-const MAX_CREDIT: f64 = 20.0;
+const MAX_CREDIT: f64 = 40.0;
 /// Requests' budgets that may be owed: after that the rest is written off, or a mistake would be paid for forever.
 const MAX_DEBT: f64 = 1000.0;
 /// Least share of the budget that is spent while a debt is paid off.
@@ -55,7 +55,7 @@ struct Request {
     facts: Arc<RequestFacts>,
 }
 
-/// One candidate of one request: its reward and its dollars, as predicted.
+/// One candidate of one request: its reward with its bonus, and its dollars, as predicted.
 type Offer = (f32, f64);
 
 // === impl Pacer ===
@@ -101,9 +101,9 @@ impl Pacer {
             return Pace { cost_weight: f64::from(routing.policy.cost_weight), slack: 0.0 };
         };
         let offers: Vec<Vec<Offer>> = self.recent.iter().map(|r| r.offers(routing, params)).collect();
-        // Exploration spends up to its share of the budget, whatever λ is.
+        // Exploration spends up to its share of the budget, whatever λ is; half of it as a rule.
         let target = (budget + self.ledger / HORIZON).max(LEAST * budget)
-            - budget * f64::from(routing.policy.epsilon);
+            - 0.5 * budget * f64::from(routing.policy.epsilon);
         let free = mean_cost(&offers, 0.0);
         if free <= target {
             return Pace { cost_weight: 0.0, slack: target - free };
@@ -120,8 +120,9 @@ impl Request {
         let offer = |route: &usize| {
             let price = routing.models.get(routing.routes.get(*route)?.model)?.price;
             let known = params.get(*route)?;
-            let length = dot(&known.length, &self.z);
-            Some((dot(&known.theta, &self.z), predicted_cost(price, length, &self.facts)))
+            let score = known.params().score(&self.z);
+            let value = score.reward + routing.policy.alpha * score.width;
+            Some((value, predicted_cost(price, score.length, &self.facts)))
         };
         decision.routes.iter().filter_map(offer).collect()
     }
@@ -155,10 +156,6 @@ fn solve(requests: &[Vec<Offer>], target: f64) -> f64 {
         }
     }
     high
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[cfg(test)]

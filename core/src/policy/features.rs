@@ -141,8 +141,7 @@ mod tests {
 
     #[test]
     fn one_landmark_measures_nearness() {
-        let features =
-            Features::Landmarks(Landmarks::new(identity(2), vec![1.0, 0.0], vec![1.0]).unwrap());
+        let features = Features::Landmarks(Landmarks::new(identity(2), vec![1.0, 0.0], vec![1.0]).unwrap());
         assert_eq!(features.apply(&[1.0, 0.0]), [1.0, BIAS]);
         assert!((features.apply(&[0.0, 1.0])[0] - libm::expf(-2.0)).abs() < 1e-6);
     }

@@ -70,8 +70,9 @@ fn landmarks(tensors: &SafeTensors) -> Result<Landmarks, SnapshotError> {
     let projection = Projection::new(rows, columns, values)
         .ok_or_else(|| malformed("the projection is empty or has a number that is not finite"))?;
     let (points, whitening) = (tensor(tensors, "landmarks")?.1, tensor(tensors, "whitening")?.1);
-    Landmarks::new(projection, points, whitening)
-        .ok_or_else(|| malformed("the landmarks do not fit the projection or have a number that is not finite"))
+    Landmarks::new(projection, points, whitening).ok_or_else(|| {
+        malformed("the landmarks do not fit the projection or have a number that is not finite")
+    })
 }
 
 #[derive(serde::Deserialize)]

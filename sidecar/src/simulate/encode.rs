@@ -1,8 +1,8 @@
 //! From recorded rows to what the router sees: the real path of a request, with embeddings cached.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dragoman_core::context::Context;

@@ -126,7 +126,7 @@ impl LearnerConfig {
             whole_context: section.choice("features", &FEATURES, false),
             ridge: section.number("ridge", 1e-3..=1e4, 10.0),
             sharing: section.number("sharing", 0.0..=0.99, 0.5),
-            forgetting: section.number("forgetting", 0.9..=1.0, 0.9995),
+            forgetting: section.number("forgetting", 0.9..=1.0, 0.9998),
             publish_ms: section.whole("publish_ms", 50..=3_600_000, 1000).into(),
             batch_seconds: section.whole("batch_seconds", 5..=604_800, 900).into(),
         };

@@ -31,6 +31,31 @@ fn a_short_document_is_enough() {
 }
 
 #[test]
+fn a_budget_replaces_the_weight_of_a_dollar() {
+    let mut document = document();
+    document["policy"] = json!({"budget": 0.001});
+    assert_eq!(Config::from_value(&document).unwrap().routing.policy.budget, Some(0.001));
+    document["policy"] = json!({"budget": 0.001, "cost_weight": 5.0});
+    assert!(errors(&document)[0].starts_with("policy.cost_weight: cannot stand beside policy.budget"));
+    document["policy"] = json!({"budget": 0.0});
+    assert!(errors(&document)[0].starts_with("policy.budget: must be between"));
+}
+
+#[test]
+fn the_policy_and_the_learner_have_their_defaults() {
+    let config = Config::from_value(&document()).unwrap();
+    let (policy, learner) = (config.routing.policy, config.learner);
+    assert_eq!((policy.kind, policy.budget), (PolicyKind::Linucb, None));
+    assert_eq!((learner.dimensions, learner.whole_context), (64, false));
+    let mut document = document();
+    document["policy"] = json!({"kind": "uniform"});
+    document["learner"] = json!({"features": "whole", "sharing": 0.0});
+    let config = Config::from_value(&document).unwrap();
+    assert_eq!(config.routing.policy.kind, PolicyKind::Uniform);
+    assert_eq!((config.learner.whole_context, config.learner.sharing), (true, 0.0));
+}
+
+#[test]
 fn all_errors_are_reported_at_once_each_with_its_path() {
     let document = json!({
         "models": {"small": {"endpoint": "ftp://x", "price": {"input": -1}, "modle": "x"}},
@@ -49,7 +74,7 @@ fn all_errors_are_reported_at_once_each_with_its_path() {
         "default_model: \"smal\" is not among the models (small)",
         "listen.gateway: must be an address and a port",
         "policy.alpha: must be a number",
-        "policy.kind: must be one of linucb, static, not \"magic\"",
+        "policy.kind: must be one of linucb, static, uniform, not \"magic\"",
         "signals.keywords[0].any: must list at least one word or phrase",
         "decisions[0].models: \"none\" is not among the models",
         "decisions[0].when[0].keyword: \"unknown\" is not the name of a rule",

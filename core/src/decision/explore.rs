@@ -43,7 +43,8 @@ pub(super) fn probabilities(
         let seen = observations(candidate);
         let affordable = policy.budget.map_or(1.0, |budget| (budget / candidate.cost).min(1.0));
         let hope = hopeful(candidate, leader, pace.cost_weight);
-        let left_over = match hopeful(candidate, leader, 0.0) {
+        // Asked first: nothing left over for a free route would be 0/0.
+        let left_over = match pace.slack > 0.0 && hopeful(candidate, leader, 0.0) {
             true => {
                 (pace.slack / candidate.cost / n).min(SLACK_SHARE) * (KNOWN / (seen as f64 + 1.0)).min(1.0)
             }

@@ -1,20 +1,85 @@
 #![allow(clippy::needless_range_loop, reason = "matrix algebra reads best with its indices")]
 
+mod features;
+mod joint;
+mod pacing;
+mod soundness;
+
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::policy::ArmParams;
+use crate::config::Config;
+use crate::signals::Signals;
 
-fn learner(k: usize, forgetting: f64) -> Learner {
+const LEARNER: LearnerConfig = LearnerConfig {
+    dimensions: 64,
+    whole_context: false,
+    ridge: 1.0,
+    sharing: 0.0,
+    forgetting: 1.0,
+    publish_ms: 1000,
+    batch_seconds: 900,
+};
+
+/// A learner of the whole of contexts of `k` numbers, in which no route shares with another.
+fn whole(k: usize, forgetting: f64) -> Learner {
+    let config = LearnerConfig { whole_context: true, forgetting, ..LEARNER };
     let identity: Vec<f32> = (0..k * k).map(|i| if i / k == i % k { 1.0 } else { 0.0 }).collect();
-    let config =
-        LearnerConfig { dimensions: k, ridge: 1.0, forgetting, publish_ms: 1000, batch_seconds: 900 };
-    Learner::new(config, Projection::new(k, k, identity).unwrap())
+    Learner::new(config, Base { projection: Projection::new(k, k, identity).unwrap(), embedding: 0 }, None)
 }
 
-fn context(z: &[f32]) -> Context {
-    let bytes: Vec<u8> = z.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect();
-    Context::from_bytes(&bytes).unwrap()
+/// A learner in at most `dimensions` kernel features of contexts with an embedding of two numbers.
+fn kernel(dimensions: usize, sharing: f64, budget: Option<f64>) -> Learner {
+    let config = LearnerConfig { dimensions, sharing, ..LEARNER };
+    let base = Base::from_components(&[0.0, 0.0], &[1.0, 0.0, 0.0, 1.0]).unwrap();
+    Learner::new(config, base, budget)
+}
+
+/// A context of exactly these numbers, as f16.
+fn context(x: &[f32]) -> Arc<Context> {
+    let bytes: Vec<u8> = x.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect();
+    Arc::new(Context::from_bytes(&bytes).unwrap())
+}
+
+/// The context of a prompt that is code to the degree of `code`.
+fn prompt(embedding: [f32; 2], code: f32) -> Arc<Context> {
+    let signals = Signals { code, ..Default::default() };
+    Arc::new(Context::new(Some(&embedding), 2, &signals, &RequestFacts::default()))
+}
+
+/// Prompts that are not alike, always the same ones.
+fn prompts(n: usize) -> Vec<Arc<Context>> {
+    let part = |i: usize, step: f64| ((i as f64 * step).fract()) as f32;
+    (0..n).map(|i| prompt([part(i, 0.618) - 0.5, part(i, 0.414) - 0.5], part(i, 0.732))).collect()
+}
+
+/// Routes `default/a`, `default/b`…, whose answers cost `prices` dollars per million tokens, in one decision.
+fn routing(prices: &[f64], policy: Value) -> Routing {
+    let names = ["a", "b", "c", "d"];
+    let model = |price| json!({"endpoint": "http://h", "price": {"input": 0, "output": price}});
+    let models: serde_json::Map<_, _> =
+        names.iter().zip(prices).map(|(n, p)| ((*n).to_owned(), model(p))).collect();
+    let document = json!({"models": models, "default_model": "a", "policy": policy});
+    Config::from_value(&document).unwrap().routing
+}
+
+const A: &str = "default/a";
+const B: &str = "default/b";
+
+fn observe(
+    learner: &mut Learner,
+    route: &str,
+    context: &Arc<Context>,
+    reward: f64,
+    tokens: Option<u32>,
+) -> bool {
+    learner.observe(&Observation { route, context, reward, completion_tokens: tokens })
+}
+
+/// The parameters of `default/a`, alone in its decision.
+fn alone(learner: &Learner) -> RouteParams {
+    learner.params(&routing(&[1.0], json!({}))).unwrap().remove(0)
 }
 
 /// Gaussian elimination, an independent solver to compare with.
@@ -43,15 +108,19 @@ fn observations() -> impl Strategy<Value = Vec<(Vec<f32>, f64)>> {
     prop::collection::vec((prop::collection::vec(-1f32..1.0, 5), -1f64..1.0), 1..60)
 }
 
+fn close(a: &[f32], b: &[f32], within: f32) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < within)
+}
+
 proptest! {
     #[test]
     fn theta_is_the_ridge_solution(rows in observations()) {
-        let mut learner = learner(5, 1.0);
+        let mut learner = whole(5, 1.0);
         let mut a: Vec<Vec<f64>> = (0..5).map(|i| (0..5).map(|j| f64::from(i == j)).collect()).collect();
         let mut b = vec![0.0; 5];
         for (z, r) in &rows {
             let x = context(z);
-            learner.observe("a", &x, *r, None);
+            observe(&mut learner, A, &x, *r, None);
             for i in 0..5 {
                 for j in 0..5 {
                     a[i][j] += f64::from(x.values()[i]) * f64::from(x.values()[j]);
@@ -59,85 +128,154 @@ proptest! {
                 b[i] += f64::from(x.values()[i]) * r;
             }
         }
-        let theta = learner.params("a").unwrap().theta;
-        for (got, want) in theta.iter().zip(solve_dense(a, b)) {
+        for (got, want) in alone(&learner).theta.iter().zip(solve_dense(a, b)) {
             prop_assert!((f64::from(*got) - want).abs() < 1e-5, "{got} {want}");
         }
     }
 
     #[test]
-    fn the_factor_gives_the_width_of_the_inverse(rows in observations(), probe in prop::collection::vec(-1f32..1.0, 5)) {
-        let mut learner = learner(5, 1.0);
-        let mut a: Vec<Vec<f64>> = (0..5).map(|i| (0..5).map(|j| f64::from(i == j)).collect()).collect();
-        for (z, r) in &rows {
-            let x = context(z);
-            learner.observe("a", &x, *r, None);
-            for i in 0..5 {
-                for j in 0..5 {
-                    a[i][j] += f64::from(x.values()[i]) * f64::from(x.values()[j]);
-                }
-            }
-        }
-        let params = learner.params("a").unwrap();
-        let arm = ArmParams { theta: &params.theta, length: &params.length, factor: &params.factor };
-        let want: f64 = solve_dense(a, probe.iter().map(|v| f64::from(*v)).collect())
-            .iter().zip(&probe).map(|(s, p)| s * f64::from(*p)).sum();
-        let got = f64::from(arm.score(&probe).width);
-        prop_assert!((got - want.sqrt()).abs() < 1e-4, "{got} {}", want.sqrt());
-    }
-
-    #[test]
-    fn a_revision_equals_having_known_the_reward_from_the_start(rows in observations(), delta in -1f64..1.0) {
-        let (mut late, mut early) = (learner(5, 0.99), learner(5, 0.99));
+    fn a_revision_equals_having_known_the_reward_from_the_start(rows in observations(), after in -1f64..1.0) {
+        let (mut late, mut early) = (whole(5, 0.99), whole(5, 0.99));
         for (i, (z, r)) in rows.iter().enumerate() {
-            late.observe("a", &context(z), *r, None);
-            early.observe("a", &context(z), if i == 0 { r + delta } else { *r }, None);
+            observe(&mut late, A, &context(z), *r, None);
+            observe(&mut early, A, &context(z), if i == 0 { after } else { *r }, None);
         }
-        late.revise("a", &context(&rows[0].0), 1, delta);
-        let (late, early) = (late.params("a").unwrap(), early.params("a").unwrap());
-        for (l, e) in late.theta.iter().zip(&early.theta) {
-            prop_assert!((l - e).abs() < 1e-5);
-        }
+        prop_assert!(late.revise(A, &context(&rows[0].0), 1, rows[0].1, after));
+        let (late, early) = (alone(&late), alone(&early));
+        prop_assert!(close(&late.theta, &early.theta, 1e-5));
+        prop_assert!(close(&late.factor, &early.factor, 1e-5), "the noise is revised as well");
     }
 
     #[test]
     fn the_same_observations_in_the_same_order_give_the_same_bits(rows in observations()) {
         let run = || {
-            let mut learner = learner(5, 0.999);
-            for (z, r) in &rows {
-                learner.observe("a", &context(z), *r, Some(100));
+            let mut learner = kernel(8, 0.5, None);
+            for (i, (z, r)) in rows.iter().enumerate() {
+                let x = prompt([z[0], z[1]], z[2].abs());
+                observe(&mut learner, [A, B][i % 2], &x, *r, Some(100));
             }
-            learner.params("a").unwrap()
+            learner
         };
+        let routing = routing(&[1.0, 2.0], json!({}));
         prop_assert_eq!(run(), run());
+        prop_assert_eq!(run().params(&routing), run().params(&routing));
     }
+}
+
+#[test]
+fn a_revision_reaches_an_observation_that_the_features_were_refitted_to() {
+    for (seen_before, seen_after) in [(10, 3), (10, 100), (40, 3), (40, 100)] {
+        let (mut late, mut early) = (kernel(8, 0.5, None), kernel(8, 0.5, None));
+        let mut revised = false;
+        for (i, x) in prompts(seen_before + seen_after).iter().enumerate() {
+            let route = [A, B][i % 2];
+            if i == seen_before {
+                revised = late.revise(A, &prompts(5)[4], 3, 0.4, -0.9);
+            }
+            observe(&mut late, route, x, if i == 4 { 0.4 } else { 0.1 }, None);
+            observe(&mut early, route, x, if i == 4 { -0.9 } else { 0.1 }, None);
+        }
+        assert!(revised);
+        let routing = routing(&[1.0, 2.0], json!({}));
+        let (late, early) = (late.params(&routing).unwrap(), early.params(&routing).unwrap());
+        for (late, early) in late.iter().zip(&early) {
+            assert!(close(&late.theta, &early.theta, 1e-5), "{seen_before} before, {seen_after} after");
+            assert!(close(&late.factor, &early.factor, 1e-5));
+        }
+    }
+}
+
+#[test]
+fn a_revision_of_a_route_never_seen_or_to_no_number_changes_nothing() {
+    let mut learner = whole(2, 1.0);
+    observe(&mut learner, A, &context(&[1.0, 0.5]), 0.5, None);
+    let before = learner.clone();
+    assert!(!learner.revise(B, &context(&[1.0, 0.5]), 1, 0.5, 1.0));
+    assert!(!learner.revise(A, &context(&[1.0, 0.5]), 1, 0.5, f64::NAN));
+    assert!(!learner.revise(A, &context(&[1.0]), 1, 0.5, 1.0));
+    assert_eq!(learner, before);
 }
 
 #[test]
 fn a_route_never_seen_has_the_prior() {
-    let params = learner(3, 1.0).params("new").unwrap();
+    let params = alone(&whole(3, 1.0));
     assert_eq!(params.theta, [0.0; 3]);
-    let arm = ArmParams { theta: &params.theta, length: &params.length, factor: &params.factor };
-    assert_eq!(arm.score(&[2.0, 3.0, 6.0]).width, 7.0, "V is the ridge alone");
+    let width = |z: &[f32]| params.params().score(z).width;
+    let noise = width(&[1.0, 0.0, 0.0]);
+    assert!((width(&[2.0, 3.0, 6.0]) / noise - 7.0).abs() < 1e-5, "V is the ridge alone");
 }
 
 #[test]
 fn a_context_of_another_size_or_a_reward_that_is_no_number_teaches_nothing() {
-    let mut learner = learner(3, 1.0);
-    assert!(!learner.observe("a", &context(&[1.0; 4]), 1.0, None));
-    assert!(!learner.observe("a", &context(&[1.0; 3]), f64::NAN, None));
-    assert_eq!(learner.observations("a"), 0);
+    let mut learner = whole(3, 1.0);
+    assert!(!observe(&mut learner, A, &context(&[1.0; 4]), 1.0, None));
+    assert!(!observe(&mut learner, A, &context(&[1.0; 3]), f64::NAN, None));
+    assert_eq!(learner.observations(A), 0);
+}
+
+#[test]
+fn noisier_rewards_leave_a_wider_interval() {
+    let width = |noise: f64| {
+        let mut learner = whole(1, 1.0);
+        for i in 0..200 {
+            observe(&mut learner, A, &context(&[1.0]), 0.5 + if i % 2 == 0 { noise } else { -noise }, None);
+        }
+        alone(&learner).params().score(&[1.0]).width
+    };
+    assert!(width(0.5) > 3.0 * width(0.05), "{} {}", width(0.5), width(0.05));
+}
+
+/// The bias alone, as before any prompt was seen.
+fn expected_tokens(learner: &Learner, cap: u32) -> f64 {
+    let params = alone(learner);
+    completion_tokens(params.params().score(&[crate::policy::BIAS]).length, cap)
 }
 
 #[test]
 fn the_output_length_is_learned_and_capped() {
-    let mut learner = learner(1, 1.0);
+    // One feature and no landmark: that of a learner of at most one dimension.
+    let mut learner = kernel(1, 0.0, None);
     for _ in 0..2000 {
-        learner.observe("a", &context(&[1.0]), 1.0, Some(1000));
+        observe(&mut learner, A, &prompt([0.0; 2], 0.0), 1.0, Some(1000));
     }
-    let length = learner.params("a").unwrap().length[0];
-    assert!((completion_tokens(length, 10_000) - 1000.0).abs() < 5.0);
-    assert_eq!(completion_tokens(length, 64), 64.0);
+    assert!((expected_tokens(&learner, 10_000) - 1000.0).abs() < 5.0);
+    assert_eq!(expected_tokens(&learner, 64), 64.0);
     assert_eq!(PRIOR_LENGTH, libm::log1p(PRIOR_COMPLETION_TOKENS));
     assert!((completion_tokens(0.0, 10_000) - PRIOR_COMPLETION_TOKENS).abs() < 1e-9);
+}
+
+#[test]
+fn the_predicted_length_is_the_mean_that_dollars_need_and_not_the_median() {
+    let mut learner = kernel(1, 0.0, None);
+    // Quantiles of a log-normal distribution around 400 tokens with s = 0.8, by Tukey's lambda.
+    let normal = |p: f64| (libm::pow(p, 0.1349) - libm::pow(1.0 - p, 0.1349)) / 0.1975;
+    let lengths: Vec<f64> = (0..2000)
+        .map(|i| 400.0 * libm::exp(0.8 * normal((f64::from(i * 617 % 2000) + 0.5) / 2000.0)))
+        .collect();
+    for tokens in &lengths {
+        observe(&mut learner, A, &prompt([0.0; 2], 0.0), 1.0, Some(tokens.round() as u32));
+    }
+    let mean = lengths.iter().sum::<f64>() / 2000.0;
+    let predicted = expected_tokens(&learner, 100_000);
+    assert!((predicted / mean - 1.0).abs() < 0.03, "{predicted} for a mean of {mean}");
+}
+
+#[test]
+fn a_new_route_starts_from_what_the_others_learned() {
+    let mut learner = kernel(16, 0.5, None);
+    for x in prompts(400) {
+        let code = f64::from(x.values()[2 + 15]);
+        observe(&mut learner, A, &x, code, None);
+        observe(&mut learner, B, &x, 0.9 * code + 0.1, None);
+    }
+    let params = learner.params(&routing(&[1.0, 1.0, 1.0], json!({}))).unwrap();
+    let predicted = |route: usize, x: &Context| {
+        let score = params[route].params().score(&learner.features().apply(x.values()));
+        (score.reward, score.width)
+    };
+    let (low, high) = (prompt([0.0; 2], 0.1), prompt([0.0; 2], 0.9));
+    let gain = |route| predicted(route, &high).0 - predicted(route, &low).0;
+    assert!((gain(0) - 0.8).abs() < 0.1, "{}", gain(0));
+    assert!(gain(2) > 0.4 * gain(0), "{} of {}", gain(2), gain(0));
+    assert!(predicted(2, &high).1 > 2.0 * predicted(0, &high).1, "but it is less sure of itself");
 }

@@ -6,6 +6,9 @@ pub(super) const LANES: usize = 8;
 
 /// `Σ aᵢbᵢ` over the shorter of the two.
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let n = a.len().min(b.len());
+    // Cut first: the rests after the last eight must be those of the same places.
+    let (a, b) = (a.get(..n).unwrap_or(a), b.get(..n).unwrap_or(b));
     let (a8, a_rest) = a.as_chunks::<LANES>();
     let (b8, b_rest) = b.as_chunks::<LANES>();
     let mut lanes = [0.0; LANES];
@@ -41,4 +44,19 @@ pub(super) fn combine(columns: &[f32], x: &[f32]) -> [f32; LANES] {
 /// `sum += scale · column`.
 fn add_scaled(sum: &mut [f32; LANES], column: &[f32; LANES], scale: f32) {
     sum.iter_mut().zip(column).for_each(|(sum, value)| *sum += scale * value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_of_unequal_lengths_is_that_over_the_shorter() {
+        let numbers: Vec<f32> = (1..=20u8).map(f32::from).collect();
+        for n in 0..=20 {
+            let want: f32 = numbers.iter().take(n).map(|v| v * v).sum();
+            assert_eq!(dot(&numbers[..n], &numbers), want, "{n}");
+            assert_eq!(dot(&numbers, &numbers[..n]), want, "{n}");
+        }
+    }
 }

@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::Config;
+use crate::policy::{Landmarks, Projection};
 
 fn routing() -> Routing {
     let document = json!({
@@ -19,17 +20,25 @@ fn params(k: usize, value: f32) -> RouteParams {
     RouteParams { theta: vec![value; k], length: vec![0.0; k], factor: vec![value; packed_len(k)] }
 }
 
-fn build(first: f32) -> Result<Snapshot, SnapshotError> {
-    let (k, d) = (3, 50);
-    let projection = Projection::new(k, d, vec![0.25; k * d]).unwrap();
-    let meta = SnapshotMeta {
+fn meta() -> SnapshotMeta {
+    SnapshotMeta {
         schema: SCHEMA,
         version: 7,
         created_ms: 1,
         observations: vec![0, 5],
+        pace: Pace { cost_weight: 12.5, slack: 1e-4 },
         routing: routing(),
-    };
-    Snapshot::new(meta, projection, &[params(k, first), params(k, 2.0)])
+    }
+}
+
+/// Two landmarks in three coordinates: three features.
+fn landmarks() -> Landmarks {
+    let projection = Projection::new(3, 50, vec![0.25; 150]).unwrap();
+    Landmarks::new(projection, vec![0.5; 6], vec![1.0, 0.0, -0.5, 1.5]).unwrap()
+}
+
+fn build(first: f32) -> Result<Snapshot, SnapshotError> {
+    Snapshot::new(meta(), Features::Landmarks(landmarks()), &[params(3, first), params(3, 2.0)])
 }
 
 fn key() -> SigningKey {
@@ -48,6 +57,22 @@ fn a_snapshot_survives_its_bytes() {
 }
 
 #[test]
+fn a_snapshot_of_the_whole_context_survives_its_bytes() {
+    let (d, routes) = (50, [params(50, 1.0), params(50, 2.0)]);
+    let snapshot = Snapshot::new(meta(), Features::Whole(d), &routes).unwrap();
+    let read = Snapshot::decode_trusted(&snapshot.encode(&key()).unwrap()).unwrap();
+    assert_eq!(read, snapshot);
+    assert_eq!(read.embedding_size(), 2);
+}
+
+#[test]
+fn a_snapshot_of_a_learner_that_has_seen_nothing_survives_its_bytes() {
+    let features = Features::Landmarks(Landmarks::none(landmarks().projection().clone()));
+    let snapshot = Snapshot::new(meta(), features, &[params(1, 0.0), params(1, 0.0)]).unwrap();
+    assert_eq!(Snapshot::decode_trusted(&snapshot.encode(&key()).unwrap()), Ok(snapshot));
+}
+
+#[test]
 fn another_key_is_not_believed() {
     let blob = build(1.0).unwrap().encode(&key()).unwrap();
     let other = SigningKey::from_bytes(&[4; 32]).verifying_key();
@@ -60,10 +85,17 @@ fn a_number_that_is_not_finite_is_refused() {
 }
 
 #[test]
+fn a_price_of_a_dollar_that_is_not_finite_is_refused() {
+    for pace in [(f64::NAN, 0.0), (1.0, f64::INFINITY)] {
+        let meta = SnapshotMeta { pace: Pace { cost_weight: pace.0, slack: pace.1 }, ..meta() };
+        let built = Snapshot::new(meta, Features::Landmarks(landmarks()), &[params(3, 1.0), params(3, 2.0)]);
+        assert!(matches!(built, Err(SnapshotError::Malformed(why)) if why.contains("dollar")));
+    }
+}
+
+#[test]
 fn wrong_shapes_are_refused_with_both_sizes() {
-    let projection = Projection::new(3, 50, vec![0.0; 150]).unwrap();
-    let meta = build(1.0).unwrap().meta;
-    let error = Snapshot::new(meta, projection, &[params(3, 1.0)]).unwrap_err();
+    let error = Snapshot::new(meta(), Features::Landmarks(landmarks()), &[params(3, 1.0)]).unwrap_err();
     assert_eq!(error, SnapshotError::Malformed("theta has 3 numbers instead of 6 for 2 routes".into()));
 }
 

@@ -104,7 +104,9 @@ impl RewardConfig {
 pub struct LearnerConfig {
     /// k, number of features the context is made into.
     pub dimensions: usize,
-    /// Whether the features are the whole context instead, whatever its size.
+    /// Whether the features are the whole context instead, all d numbers of it, for a learner that is to leave nothing
+    /// out. The price: it needs more observations, routes share nothing (no `sharing`), widths are rounded up, a
+    /// decision takes several times as long and a snapshot d³/6 multiplications a route.
     pub whole_context: bool,
     /// Ridge: noise of a reward by the variance that prompts make, σ²/τ².
     pub ridge: f64,

@@ -90,9 +90,7 @@ impl Snapshot {
         let snapshot = Self {
             theta: gather(|r| &r.theta),
             length: gather(|r| &r.length),
-            factor: gather(|r| match &r.factor {
-                Factor::Triangle(numbers) | Factor::LowRank { rows: numbers, .. } => numbers,
-            }),
+            factor: gather(|r| r.factor.numbers()),
             prior: routes.iter().filter_map(|r| r.factor.prior()).collect(),
             meta,
             features,

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use dragoman_core::config::{Config, Routing};
 use dragoman_core::context::{Context, META, SIGNALS};
 use dragoman_core::learner::{Base, Learner, Observation};
-use dragoman_core::policy::Projection;
+use dragoman_core::policy::{Factor, Projection};
 use dragoman_core::request::RequestFacts;
 use dragoman_core::signals::Signals;
-use dragoman_core::snapshot::{SigningKey, Snapshot, SnapshotError};
+use dragoman_core::snapshot::{RouteParams, Snapshot, SnapshotError};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -111,18 +111,7 @@ fn a_route_never_seen_is_as_unsure_as_the_prior() {
 }
 
 #[test]
-fn a_low_rank_snapshot_survives_its_bytes() {
-    let context = Arc::new(Context::new(None, EMBEDDING, &Signals::default(), &RequestFacts::default()));
-    let snapshot = learned(&config().routing, &[context]);
-    let key = SigningKey::from_bytes(&[3; 32]);
-    let blob = snapshot.encode(&key).unwrap();
-    assert_eq!(Snapshot::decode(&blob, &key.verifying_key()).unwrap(), snapshot);
-}
-
-#[test]
 fn a_triangle_does_not_pass_for_low_rank() {
-    use dragoman_core::policy::Factor;
-    use dragoman_core::snapshot::RouteParams;
     let snapshot = learned(&config().routing, &[]);
     let factor = Factor::Triangle(vec![0.0; 8 * D]);
     let route = RouteParams { theta: vec![0.0; D], length: vec![0.0; D], factor };

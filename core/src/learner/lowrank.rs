@@ -7,19 +7,17 @@
 //! (V̂ + δI)⁻¹ = (I − WᵀW)/δ,   W = L⁻¹F,   FFᵀ + δI = LLᵀ
 //! ```
 //!
-//! V̂ is Nyström's approximation `VQᵀ(QVQᵀ)⁻¹QV`: below V for any Q, and V's leading eigenpairs if they span Q's rows
-//! (Halko, Martinsson & Tropp 2011, "Finding structure with randomness", §5.4). Q starts from the partial Cholesky
-//! factor with diagonal pivoting, which spans V if V's rank is at most r (Harbrecht, Peters & Schneider 2012, "On the
-//! low-rank approximation by the pivoted Cholesky decomposition"), so that r observations lose nothing; orthogonal
-//! iteration (Golub & Van Loan, §8.2.4) turns it to the leading eigenvectors.
+//! V̂ is Nyström's approximation `VQᵀ(QVQᵀ)⁻¹QV`: below V for any Q, and made of V's leading eigenpairs where these
+//! span Q's rows (Halko, Martinsson & Tropp 2011, "Finding structure with randomness", §5.4). Q spans the partial
+//! Cholesky factor with diagonal pivoting, which is all of V if V's rank is at most r (Harbrecht, Peters & Schneider
+//! 2012, "On the low-rank approximation by the pivoted Cholesky decomposition"), so r observations lose nothing. Turning
+//! Q on towards the eigenvectors (orthogonal iteration) was measured to narrow widths by another 1 or 2 % only.
 #![allow(clippy::indexing_slicing)] // pivots and packed triangles: every index is below d or r by its loop
 
 use super::cholesky::{Cholesky, packed, sum_of_products, times, triangle};
 
 /// r, rows that are kept.
 pub(super) const RANK: usize = 32;
-/// Orthogonal iteration's rounds: more hardly narrow a width, as its error falls with (λᵣ₊₁/λᵢ)² in each.
-const ROUNDS: usize = 2;
 /// What is smaller than this part of V's largest number is rounding.
 const ROUNDING: f64 = 1e-12;
 
@@ -28,12 +26,8 @@ const ROUNDING: f64 = 1e-12;
 pub(super) fn known(v: &[f64], d: usize, ridge: f64) -> Option<Vec<Vec<f64>>> {
     let diagonal: Vec<f64> = (0..d).map(|i| v[packed(i, i)]).collect();
     let rounding = ROUNDING * diagonal.iter().copied().fold(0.0, f64::max);
-    let through = |rows: &[Vec<f64>]| -> Vec<Vec<f64>> { rows.iter().map(|q| times(v, q)).collect() };
-    let mut q = orthonormal(pivoted(v, diagonal, rounding));
-    for _ in 0..ROUNDS {
-        q = orthonormal(through(&q));
-    }
-    let qv = through(&q);
+    let q = orthonormal(pivoted(v, diagonal, rounding));
+    let qv: Vec<Vec<f64>> = q.iter().map(|q| times(v, q)).collect();
     let f = whiten(&qv, products(&q, &qv), rounding)?;
     whiten(&f, products(&f, &f), ridge)
 }

@@ -59,8 +59,8 @@ pub(super) fn together(arms: &[&ArmStats], k: usize, ridge: f64, sharing: f64) -
 }
 
 /// Parameters of routes that learn from their own observations alone, in all `d` numbers of the context: what they
-/// had in common would need covariances that have no few rows (so here ρ = 0). Widths are at most a little too wide
-/// ([`lowrank`]); θ is exact.
+/// had in common would need covariances that have no few rows (so here ρ = 0). θ is exact; widths are never too small
+/// ([`lowrank`]).
 ///
 /// `None` if the sums are not finite.
 pub(super) fn apart(arms: &[&ArmStats], d: usize, ridge: f64) -> Option<Vec<RouteParams>> {
@@ -79,7 +79,7 @@ pub(super) fn apart(arms: &[&ArmStats], d: usize, ridge: f64) -> Option<Vec<Rout
             let mut rows: Vec<Vec<f32>> = known.iter().map(|row| scaled(row, prior.sqrt())).collect();
             rows.resize(lowrank::RANK, vec![]);
             let factor = Factor::LowRank { rows: packed_rows(&rows, d), prior: prior as f32 };
-            let constant = d.checked_sub(context::META)? + context::BIAS;
+            let constant = d.saturating_sub(context::META) + context::BIAS;
             Some(params(arm, &theta, length, (constant, 1.0), factor))
         })
         .collect()

@@ -33,6 +33,13 @@ impl Factor<Vec<f32>> {
 }
 
 impl<T> Factor<T> {
+    /// What it consists of, all but the prior.
+    pub fn numbers(&self) -> &T {
+        match self {
+            Self::Triangle(numbers) | Self::LowRank { rows: numbers, .. } => numbers,
+        }
+    }
+
     /// The prior of a low-rank one.
     pub fn prior(&self) -> Option<f32> {
         match self {

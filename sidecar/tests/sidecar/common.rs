@@ -89,7 +89,6 @@ fn write_projection(dir: &Path) {
     let parts = [
         ("mean", vec![D], bytes(&[0.1; D])),
         ("components", vec![4, D], bytes(&components)),
-        ("scale", vec![4], bytes(&[0.5, 0.4, 0.3, 0.2])),
     ];
     let views = parts.iter().map(|(n, s, b)| (*n, TensorView::new(Dtype::F32, s.clone(), b).unwrap()));
     let file = safetensors::serialize(views, None).unwrap();

@@ -53,6 +53,9 @@ pub struct Args {
     /// Measure APGR, CPT50 and CPT80 between two arms; explores them uniformly unless --policy is given
     #[arg(long, value_name = "WEAK,STRONG")]
     pub(crate) apgr: Option<String>,
+    /// Check the off-policy estimates of other policies, made from the log, against the truth
+    #[arg(long)]
+    pub(crate) off_policy: bool,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,

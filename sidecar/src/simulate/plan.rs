@@ -30,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) feedback: Feedback,
     /// `(weak, strong)`.
     pub(crate) apgr: Option<(usize, usize)>,
+    pub(crate) off_policy: bool,
     pub(crate) seeds: usize,
     pub(crate) seed_base: u64,
     pub(crate) threads: usize,
@@ -110,6 +111,7 @@ impl Plan {
             budget: args.budget,
             feedback: Feedback { frozen: args.frozen, delay: args.delay, poison: args.poison },
             apgr,
+            off_policy: args.off_policy,
             seeds: args.seeds,
             seed_base: args.seed_base,
             threads,

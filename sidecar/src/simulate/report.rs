@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Run;
 use super::apgr::{Apgr, Pair, apgr};
+use super::off_policy::{Check, check};
 use super::plan::Plan;
 use super::replay::Step;
 use super::rows::Answer;
@@ -38,6 +39,7 @@ pub(crate) struct Report {
     /// Between two changes of the world.
     pub(crate) phases: Vec<Phase>,
     pub(crate) added: Vec<Added>,
+    pub(crate) off_policy: Option<Vec<Check>>,
 }
 
 /// Means over steps and seeds.
@@ -96,6 +98,7 @@ impl Report {
             apgr: plan.apgr.and_then(|pair| mean_apgr(runs.iter().map(|run| router_apgr(run, pair)))),
             phases: phases(plan, runs),
             added: added(plan, runs),
+            off_policy: off_policy(runs),
         }
     }
 
@@ -128,6 +131,7 @@ impl Report {
         object["cpt80"] = json!(self.apgr.map(|a| a.cpt80));
         object["phases"] = self.phases.iter().map(phase).collect();
         object["added"] = self.added.iter().map(Added::json).collect();
+        object["off_policy"] = json!(self.off_policy);
         object
     }
 }
@@ -266,6 +270,11 @@ fn added(plan: &Plan, runs: &[Run]) -> Vec<Added> {
             }
         })
         .collect()
+}
+
+fn off_policy(runs: &[Run]) -> Option<Vec<Check>> {
+    let seeds: Option<Vec<_>> = runs.iter().map(|run| run.off_policy.as_deref()).collect();
+    seeds.map(|seeds| check(&seeds))
 }
 
 /// The first number of steps after which the share of the last 50 is 10 % or more.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::apgr::Apgr;
+use super::off_policy::Check;
 use super::report::{Mean, Report};
 
 pub(crate) fn text(report: &Report) -> String {
@@ -42,6 +43,23 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
             out,
             "\n{} added at {}: 10 % {held} (in {reached:.0} % of the seeds); share after 300 steps {late}",
             added.arm, added.step
+        )?;
+    }
+    checks(out, width, report.off_policy.as_deref().unwrap_or_default())
+}
+
+fn checks(out: &mut String, width: usize, checks: &[Check]) -> std::fmt::Result {
+    if !checks.is_empty() {
+        writeln!(
+            out,
+            "\n{:width$}  {:>7}  {:>8}  {:>7}  {:>8}  {:>6}",
+            "off-policy", "", "estimate", "truth", "coverage", "width"
+        )?;
+    }
+    for Check { target, estimator, estimate, truth, coverage, width: wide } in checks {
+        writeln!(
+            out,
+            "{target:width$}  {estimator:>7}  {estimate:8.4}  {truth:7.4}  {coverage:8.3}  {wide:6.4}"
         )?;
     }
     Ok(())

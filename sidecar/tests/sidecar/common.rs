@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
 use dragoman_core::config::Config;
 use dragoman_core::context::Context;
+use dragoman_core::policy::Factor;
 use dragoman_core::replay::{CandidateRecord, ReplayRecord, SCHEMA, Stages, replay_id};
 use dragoman_core::request::{Api, RequestFacts};
 use dragoman_core::response::ResponseFacts;
@@ -230,7 +231,10 @@ impl Http {
 pub(crate) fn parameters(snapshot: &Snapshot) -> Vec<(Vec<f32>, Vec<f32>, Vec<f32>)> {
     (0..snapshot.meta.routing.routes.len())
         .map(|i| snapshot.route(i).unwrap())
-        .map(|a| (a.theta.to_vec(), a.length.to_vec(), a.factor.to_vec()))
+        .map(|a| {
+            let Factor::Triangle(factor) = a.factor else { panic!("kernel features have a triangle") };
+            (a.theta.to_vec(), a.length.to_vec(), factor.to_vec())
+        })
         .collect()
 }
 

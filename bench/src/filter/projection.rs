@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
+use dragoman_core::learner::Base;
 use dragoman_core::policy::Projection;
 use safetensors::SafeTensors;
 
 use crate::Outcome;
-
-/// The default of `learner.dimensions`.
-const DIMENSIONS: usize = 64;
 
 /// Reads the encoder's `projection.safetensors`.
 pub(super) fn load(path: &Path) -> Outcome<Projection> {
@@ -19,9 +17,8 @@ pub(super) fn load(path: &Path) -> Outcome<Projection> {
             let words = file.tensor(name)?.data().chunks_exact(4);
             Ok(words.map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect())
         };
-        let (mean, components, scale) = (numbers("mean")?, numbers("components")?, numbers("scale")?);
-        Ok(Projection::from_components(DIMENSIONS, &mean, &components, &scale)
-            .ok_or("its shapes do not fit")?)
+        let base = Base::from_components(&numbers("mean")?, &numbers("components")?);
+        Ok(base.ok_or("it has a number that is not finite")?.projection)
     };
     read().map_err(|e| format!("{} gives no projection: {e}", path.display()))
 }

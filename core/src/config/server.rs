@@ -108,7 +108,7 @@ pub struct LearnerConfig {
     /// out. The price: it needs more observations, routes share nothing (no `sharing`), widths are rounded up, a
     /// decision takes several times as long and a snapshot d³/6 multiplications a route.
     pub whole_context: bool,
-    /// Ridge: noise of a reward by the variance that prompts make, σ²/τ².
+    /// Ridge: noise of a reward by the variance that prompts make, σ²/τ²; what the search for the best one starts from.
     pub ridge: f64,
     /// ρ, how much of what a prompt makes is expected to be common to all routes of a decision.
     pub sharing: f64,

@@ -55,6 +55,11 @@ impl Cholesky {
         x
     }
 
+    /// ln|A|.
+    pub(super) fn log_determinant(&self) -> f64 {
+        (0..self.k).map(|i| 2.0 * libm::log(self.l[triangle(i) + i])).sum()
+    }
+
     /// L⁻¹, packed as L.
     pub(super) fn inverse(&self) -> Vec<f64> {
         let mut inverse = vec![0.0; self.l.len()];

@@ -6,6 +6,7 @@
 
 mod arm;
 mod cholesky;
+mod evidence;
 mod fit;
 mod lowrank;
 mod memory;
@@ -176,7 +177,9 @@ impl Learner {
             let LearnerConfig { ridge, sharing, .. } = self.config;
             let solved = match self.features {
                 Features::Whole(d) => solve::apart(&arms, d, ridge)?,
-                Features::Landmarks(_) => solve::together(&arms, k, ridge, sharing)?,
+                Features::Landmarks(_) => {
+                    solve::together(&arms, k, evidence::best_ridge(&arms, k, ridge), sharing)?
+                }
             };
             for ((route, _), solved) in routes().zip(solved) {
                 *params.get_mut(route)? = Some(solved);

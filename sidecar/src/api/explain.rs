@@ -79,6 +79,9 @@ fn choice(record: &ReplayRecord, policy: &PolicyParams) -> String {
     let Some(chosen) = record.candidates.iter().find(|c| c.route == *route) else {
         return format!("The request went to `{route}`.");
     };
+    if policy.kind == PolicyKind::Uniform {
+        return format!("Chance took `{route}`: the policy is uniform and takes every candidate alike.");
+    }
     let terms = terms(chosen);
     if record.explored {
         let best = best(record).map_or_else(String::new, |b| format!(" `{}` had {:.3}.", b.route, b.utility));

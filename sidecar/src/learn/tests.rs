@@ -1,4 +1,5 @@
 use dragoman_core::config::Config;
+use dragoman_core::learner::Base;
 use dragoman_core::replay::Escalated;
 use serde_json::json;
 
@@ -9,9 +10,8 @@ pub(crate) fn state() -> State {
     let document = json!({"default_model": "a", "models": {"a": {"endpoint": "http://h", "price": {}}},
         "learner": {"forgetting": 0.99}});
     let config = Config::from_value(&document).unwrap();
-    let projection =
-        Projection::from_components(64, &[0.0, 0.0], &[1.0, 0.0, 0.0, 1.0], &[0.1, 0.1]).unwrap();
-    State::new(config.reward, config.learner, projection)
+    let base = Base::from_components(&[0.0, 0.0], &[1.0, 0.0, 0.0, 1.0]).unwrap();
+    State::new(config.reward, Learner::new(config.learner, base, None))
 }
 
 fn record(status: u16) -> ReplayRecord {

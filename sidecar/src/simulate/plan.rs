@@ -188,10 +188,15 @@ fn read_pair(text: &str, arms: &Arms) -> Result<(usize, usize), String> {
     Ok((weak, strong))
 }
 
-/// Settings of `dragoman.yaml` from `--policy` and `--set`.
+/// Settings of `dragoman.yaml` from `--policy` and `--set`. A ranking of two arms needs evidence on both, and nothing
+/// is spent on finding the best: where it is asked for, the policy is uniform unless another is named.
 fn read_settings(args: &Args, faults: &mut Faults) -> Vec<(String, Value)> {
     const OPEN: [&str; 3] = ["policy.", "learner.", "signals."];
     let mut settings = Vec::new();
+    // What is given afterwards overrules it.
+    if args.apgr.is_some() {
+        settings.push(("policy.kind".to_owned(), "uniform".into()));
+    }
     settings.extend(args.policy.iter().map(|name| ("policy.kind".to_owned(), Value::from(name.as_str()))));
     for text in &args.set {
         match text.split_once('=').filter(|(key, _)| OPEN.iter().any(|open| key.starts_with(open))) {

@@ -25,13 +25,13 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
     let sd = report.sd.map_or("-".into(), |sd| format!("{sd:.4}"));
     writeln!(out, "\nsd of the reward over seeds {sd}, regret to the oracle {:.4}", report.regret)?;
     writeln!(out, "\nshares")?;
-    for (arm, share) in &report.shares {
+    for (arm, share) in report.arms.iter().zip(&report.shares) {
         writeln!(out, "  {arm:width$}{:6.1} %", 100.0 * share)?;
     }
     if report.phases.len() > 1 {
         writeln!(out, "\nphases")?;
         for (number, phase) in report.phases.iter().enumerate() {
-            line(out, width, report, &format!("  {}", number + 1), phase, None)?;
+            line(out, width, report, &format!("  {}", number + 1), &phase.mean, None)?;
         }
     }
     for added in &report.added {

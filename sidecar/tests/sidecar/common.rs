@@ -86,11 +86,7 @@ fn write_projection(dir: &Path) {
     use safetensors::tensor::{Dtype, TensorView};
     let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
     let components: Vec<f32> = (0..4 * D).map(|i| if i / D == i % D { 1.0 } else { 0.0 }).collect();
-    let parts = [
-        ("mean", vec![D], bytes(&[0.1; D])),
-        ("components", vec![4, D], bytes(&components)),
-        ("scale", vec![4], bytes(&[0.5, 0.4, 0.3, 0.2])),
-    ];
+    let parts = [("mean", vec![D], bytes(&[0.1; D])), ("components", vec![4, D], bytes(&components))];
     let views = parts.iter().map(|(n, s, b)| (*n, TensorView::new(Dtype::F32, s.clone(), b).unwrap()));
     let file = safetensors::serialize(views, None).unwrap();
     std::fs::write(dir.join("projection.safetensors"), file).unwrap();

@@ -1,11 +1,11 @@
 //! `POST /v1/router_replay/{id}/feedback`.
 
 use axum::http::{Method, StatusCode};
+use dragoman_core::learner::{Learner, Observation};
 use dragoman_core::replay::completion_tokens;
 use dragoman_core::reward::Feedback;
 use dragoman_core::snapshot::Snapshot;
 use dragoman_sidecar::learn::{State, projection};
-use dragoman_sidecar::publish::build;
 use serde_json::json;
 
 use crate::common::{House, distance, parameters, record, records};
@@ -13,21 +13,24 @@ use crate::common::{House, distance, parameters, record, records};
 /// What a learner gives that knew every answer's final reward at once.
 fn told_at_once(house: &House, count: u64, liked: &[u64]) -> Snapshot {
     let mut config = house.config();
-    let projection = projection::load(house.dir.path(), config.learner.dimensions).unwrap();
-    let mut state = State::new(config.reward, config.learner, projection.clone());
+    let base = projection::load(house.dir.path()).unwrap();
+    let new = || Learner::new(config.learner, base.clone(), None);
     // Only the rewards differ, so the learner itself is told: State learns without feedback.
-    let mut learner = dragoman_core::learner::Learner::new(config.learner, projection);
+    let (mut state, mut learner) = (State::new(config.reward, new()), new());
     for n in 0..count {
         let record = record(n);
         let said = Feedback { rating: Some(5), ..Default::default() };
         let said: &[Feedback] = if liked.contains(&n) { &[said] } else { &[] };
-        let reward = state.reward(&record, said).total;
-        let tokens = completion_tokens(&record.response);
-        learner.observe(record.route.as_ref().unwrap(), record.context.as_ref().unwrap(), reward, tokens);
+        learner.observe(&Observation {
+            route: record.route.as_ref().unwrap(),
+            context: &record.context.clone().unwrap().into(),
+            reward: state.reward(&record, said).total,
+            completion_tokens: completion_tokens(&record.response),
+        });
         state.observe(&record);
     }
     config.routing.routes.truncate(2);
-    build(&learner, config.routing, 1, 1).unwrap()
+    learner.snapshot(config.routing, 1, 1).unwrap()
 }
 
 #[tokio::test]
@@ -107,7 +110,8 @@ async fn bad_feedback_is_answered_in_a_sentence() {
 
 #[tokio::test]
 async fn feedback_on_an_escalated_answer_goes_to_the_route_that_answered() {
-    let house = House::new();
+    let mut house = House::new();
+    house.document["learner"]["sharing"] = json!(0);
     let (server, http) = house.serve().await;
     let mut escalated = record(1);
     escalated.escalated_to = Some(dragoman_core::replay::Escalated {
@@ -121,8 +125,8 @@ async fn feedback_on_an_escalated_answer_goes_to_the_route_that_answered() {
     let version = first.meta.version;
     let second = http.snapshot(&server.public_key, |s| s.meta.version > version).await;
     let (before, after) = (parameters(&first), parameters(&second));
-    assert_eq!(before[0], after[0], "the route that failed keeps its reward");
-    assert_ne!(before[1], after[1]);
+    assert_eq!(before[0].0, after[0].0, "the route that failed keeps its reward");
+    assert_ne!(before[1].0, after[1].0);
     let stored = http.get(&format!("/v1/router_replay/{}", escalated.id)).await.json();
     let sentences = stored["explanation"]["sentences"].to_string();
     assert!(sentences.contains("`small` failed, so `large` answered"), "{sentences}");

@@ -1,7 +1,7 @@
 use super::*;
 
 fn policy(kind: PolicyKind) -> PolicyParams {
-    PolicyParams { kind, alpha: 0.3, epsilon: 0.05, cost_weight: 10.0 }
+    PolicyParams { kind, alpha: 0.3, epsilon: 0.05, cost_weight: 10.0, budget: None }
 }
 
 fn record(utilities: &[(&str, f32)], route: Option<&str>) -> ReplayRecord {
@@ -58,4 +58,15 @@ fn a_static_policy_says_so() {
     let record = record(&[("d/a", 0.1), ("d/b", 0.9)], Some("d/a"));
     let told = sentences(&record, &policy(PolicyKind::Static)).join(" ");
     assert!(told.contains("`d/a` is the first candidate, and the policy is static"), "{told}");
+}
+
+#[test]
+fn a_uniform_policy_says_so_whichever_route_it_took() {
+    for (route, explored) in [("d/a", true), ("d/b", false)] {
+        let record = ReplayRecord { explored, ..record(&[("d/a", 0.1), ("d/b", 0.9)], Some(route)) };
+        let told = sentences(&record, &policy(PolicyKind::Uniform)).join(" ");
+        let expected =
+            format!("Chance took `{route}`: the policy is uniform and takes every candidate alike");
+        assert!(told.contains(&expected), "{told}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use dragoman_bench_decide::with_routes;
+use dragoman_bench_decide::{kernel_features, with_routes};
 use dragoman_core::policy::Features;
 use dragoman_wasm_tests::system::{Plan, System, sign, workspace};
 use serde_json::json;
@@ -16,6 +16,9 @@ use crate::{Outcome, http};
 
 /// Where the shipped encoder lies.
 const ENCODER: &str = "models/dragoman-small";
+
+/// The default of `learner.dimensions`.
+const DIMENSIONS: usize = 64;
 
 /// The only answer.
 const ANSWER: &str = concat!(
@@ -50,10 +53,11 @@ impl Setups {
         let path = filter.envoy_config_path();
         let rendered =
             std::fs::read_to_string(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+        let projection = projection::load(&workspace(ENCODER).join("projection.safetensors"))?;
         Ok(Self {
             bare: Bare::new(&rendered)?,
             prompts: Prompts::load(&workspace(ENCODER).join("tokenizer.json"))?,
-            features: projection::load(&workspace(ENCODER).join("projection.safetensors"))?,
+            features: kernel_features(&projection, DIMENSIONS).ok_or("there are no features")?,
             filter,
             records,
             version: 0,

@@ -30,14 +30,19 @@ impl Stream {
         decide(snapshot, x, &Signals::default(), Api::ChatCompletions, &facts, draw).unwrap()
     }
 
+    /// The prompt of this step, and how much it is code.
+    fn prompt(step: usize) -> (Arc<Context>, f32) {
+        let part = |by: f64| (step as f64 * by).fract() as f32;
+        (prompt([part(0.414) - 0.5, 0.0], part(0.618)), part(0.618))
+    }
+
     /// Mean dollars of `n` requests. The dear model is the better, the more so the more a prompt is code.
     fn run(&mut self, n: usize) -> f64 {
         let mut spent = 0.0;
         for _ in 0..n {
             self.steps += 1;
             let fraction = |step: f64| (self.steps as f64 * step).fract();
-            let code = fraction(0.618) as f32;
-            let x = prompt([fraction(0.414) as f32 - 0.5, 0.0], code);
+            let (x, code) = Self::prompt(self.steps);
             let decision = Self::decide(&self.snapshot(), &x, fraction(0.732));
             let dear = decision.chosen == Some(1);
             let noise = 0.1 * (fraction(0.236) - 0.5);
@@ -55,8 +60,8 @@ impl Stream {
     /// Share of the prompts that the next snapshot would send to the dear model without exploring.
     fn dear(&self) -> f64 {
         let snapshot = self.snapshot();
-        let dear =
-            prompts(300).iter().filter(|x| Self::decide(&snapshot, x, 0.999_999).chosen == Some(1)).count();
+        let next = (self.steps..self.steps + 300).map(|step| Self::prompt(step).0);
+        let dear = next.filter(|x| Self::decide(&snapshot, x, 0.999_999).chosen == Some(1)).count();
         dear as f64 / 300.0
     }
 }

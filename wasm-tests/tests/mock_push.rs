@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use dragoman_core::snapshot::{MAX_BYTES, SigningKey};
+use dragoman_core::snapshot::{MAX_BYTES, SCHEMA, SigningKey};
 use dragoman_wasm_tests::mock::{CONTEXT, Host, Plan, key, other_key, push, route};
 use ed25519_dalek::Signer;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -128,22 +128,23 @@ fn an_older_or_equal_version_is_refused() {
 
 #[test]
 fn a_number_that_is_not_finite_is_refused() {
-    for (name, bad) in
-        [("theta", f32::NAN), ("factor", f32::INFINITY), ("projection", f32::NAN), ("length", f32::NAN)]
-    {
-        let blob = forged(&next(), &key(), |_, tensors| {
-            tensors.get_mut(name).unwrap().1[..4].copy_from_slice(&bad.to_le_bytes());
-        });
-        let answer = refused(&blob, 400, "malformed");
-        assert!(answer["error"]["message"].as_str().unwrap().contains("not finite"), "{answer}");
+    for name in ["theta", "factor", "length", "projection", "landmarks", "whitening"] {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let blob = forged(&next(), &key(), |_, tensors| {
+                tensors.get_mut(name).unwrap().1[..4].copy_from_slice(&bad.to_le_bytes());
+            });
+            let answer = refused(&blob, 400, "malformed");
+            assert!(answer["error"]["message"].as_str().unwrap().contains("not finite"), "{answer}");
+        }
     }
 }
 
 #[test]
 fn another_schema_is_refused_by_its_number() {
-    let blob = forged(&next(), &key(), |meta, _| *meta = meta.replace("\"schema\":1", "\"schema\":2"));
+    let ours = format!("\"schema\":{SCHEMA}");
+    let blob = forged(&next(), &key(), |meta, _| *meta = meta.replace(&ours, "\"schema\":99"));
     let answer = refused(&blob, 400, "schema");
-    assert!(answer["error"]["message"].as_str().unwrap().contains("schema 2"), "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("schema 99"), "{answer}");
 }
 
 #[test]
@@ -195,10 +196,7 @@ fn a_blob_for_another_encoder_is_scored_without_an_embedding_and_does_not_trap()
     plan.version = 6;
     let blob = forged(&plan.blob(), &key(), |_, tensors| {
         let narrow = CONTEXT - 100;
-        let mut values = vec![0f32; 2 * narrow];
-        values[narrow - 16] = 1.0; // bias
-        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        tensors.insert("projection".into(), (vec![2, narrow], bytes));
+        tensors.insert("projection".into(), (vec![1, narrow], vec![0; 4 * narrow]));
     });
     assert_eq!(listener.push(&blob).0, 200);
     assert_eq!(host.ask("Hello").header("x-vsr-cluster").as_deref(), Some("coder"));

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use dragoman_core::context::{META, SIGNALS};
+use dragoman_core::config::Config;
+use dragoman_core::context::{Context, META, SIGNALS};
 use dragoman_core::decision::decide;
-use dragoman_core::policy::{Projection, packed_len};
+use dragoman_core::learner::{Base, Learner, Observation};
 use dragoman_core::replay::ReplayRecord;
-use dragoman_core::snapshot::{RouteParams, Snapshot};
+use dragoman_core::request::RequestFacts;
+use dragoman_core::signals::Signals;
+use dragoman_core::snapshot::Snapshot;
 use dragoman_wasm_tests::mock::{EMBEDDING, Host, Plan, answer, key, push, route};
 use safetensors::SafeTensors;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn with_blob(blob: &[u8]) -> Host {
     let host = Host::new().config(route()).configured();
@@ -37,7 +40,7 @@ fn vectors() -> Vec<(String, Vec<f32>)> {
     read.as_array().unwrap().iter().map(entry).collect()
 }
 
-/// A snapshot as the learner makes them: the shipped projection, dense parameters, bonus, price and chance.
+/// A snapshot as the learner makes them: from the shipped components and 200 answers to the vectors' prompts.
 fn learned() -> Snapshot {
     let file = model_file("projection.safetensors");
     let tensors = SafeTensors::deserialize(&file).unwrap();
@@ -45,20 +48,24 @@ fn learned() -> Snapshot {
         let data = tensors.tensor(name).unwrap().data().to_vec();
         data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
     };
-    let projection =
-        Projection::from_components(64, &floats("mean"), &floats("components"), &floats("scale")).unwrap();
-    let k = projection.rows();
-    let wave = |n: usize, seed: f32| (0..n).map(|i| ((i as f32 + seed) * 0.7).sin() * 0.2 + 0.05).collect();
-    let params = |i: usize| RouteParams {
-        theta: wave(k, i as f32),
-        length: wave(k, i as f32 + 50.0),
-        factor: wave(packed_len(k), i as f32 + 99.0),
-    };
-    let mut meta = Plan::favouring(3, "strong").meta;
-    meta.version = 3;
-    (meta.routing.policy.alpha, meta.routing.policy.epsilon) = (0.3, 0.2);
-    meta.routing.policy.cost_weight = 10.0;
-    Snapshot::new(meta, projection, &[0, 1, 2].map(params)).unwrap()
+    let mut routing = Plan::favouring(3, "strong").meta.routing;
+    (routing.policy.alpha, routing.policy.epsilon, routing.policy.cost_weight) = (0.3, 0.2, 10.0);
+    let document =
+        json!({"models": {"m": {"endpoint": "http://h", "price": {"input": 1, "output": 1}}}, "default_model": "m"});
+    let base = Base::from_components(&floats("mean"), &floats("components")).unwrap();
+    let mut learner = Learner::new(Config::from_value(&document).unwrap().learner, base, None);
+    for (i, (text, embedding)) in vectors().iter().cycle().take(200).enumerate() {
+        let facts = RequestFacts { prompt_chars: text.len() as u32, ..Default::default() };
+        let observation = Observation {
+            route: &routing.routes[i % 3].name,
+            context: &Context::new(Some(embedding), EMBEDDING, &Signals::default(), &facts).into(),
+            reward: 0.5 + 0.4 * (i as f64 * 0.7).sin(),
+            completion_tokens: Some(100 + 7 * i as u32),
+        };
+        assert!(learner.observe(&observation));
+    }
+    assert!(learner.features().len() > 1, "with landmarks");
+    learner.snapshot(routing, 3, 0).unwrap()
 }
 
 fn one(host: &Host) -> ReplayRecord {

@@ -194,6 +194,10 @@ impl Store<'_> {
             ));
         }
         snapshot.meta.routing = routing.clone();
+        if routing.policy.budget.is_none() {
+            let cost_weight = f64::from(routing.policy.cost_weight);
+            snapshot.meta.pace = Pace { cost_weight, slack: 0.0 };
+        }
         snapshot.meta.routing.policy.kind = kind;
         Ok(snapshot)
     }

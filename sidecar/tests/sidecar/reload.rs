@@ -188,6 +188,20 @@ async fn other_weights_and_another_learner_are_as_if_they_had_been_there_from_th
 }
 
 #[tokio::test]
+async fn a_budget_is_paced_as_if_it_had_been_there_from_the_start() {
+    let mut house = unwatched();
+    let (server, http) = house.serve_file().await;
+    http.ingest(&records(0..40)).await;
+    let before = http.learned(&server.public_key, 40).await;
+    assert_eq!(before.meta.pace.cost_weight, 10.0, "the configured weight of a dollar");
+    house.document["policy"] = json!({"budget": 1e-6});
+    assert_eq!(reload(&house, &http).await.status, StatusCode::OK);
+    let after = http.snapshot(&server.public_key, |s| s.meta.routing.policy.budget.is_some()).await;
+    assert!(after.meta.pace.cost_weight > 10.0, "hardly anything may be spent: {:?}", after.meta.pace);
+    server.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_changed_file_is_noticed() {
     let mut house = House::new();
     let (server, http) = house.serve_file().await;

@@ -5,7 +5,8 @@ use dragoman_core::config::{
     Route, RouteRole, Routing,
 };
 use dragoman_core::context::{META, SIGNALS};
-use dragoman_core::policy::{Projection, packed_len};
+use dragoman_core::learner::Pace;
+use dragoman_core::policy::{BIAS, Features, Landmarks, Projection, packed_len};
 use dragoman_core::replay::ReplayRecord;
 use dragoman_core::request::Api;
 use dragoman_core::snapshot::{RouteParams, SCHEMA, SigningKey, Snapshot, SnapshotMeta};
@@ -23,6 +24,9 @@ pub const CONTEXT: usize = EMBEDDING + SIGNALS + META;
 pub const MAX_BODY: usize = 100_000;
 /// The models of [`Plan`], their clusters' names too.
 pub const MODELS: [&str; 3] = ["cheap", "strong", "coder"];
+
+/// What code is scaled by: no code at all is exp(−SHARP²) as near to code as code.
+const SHARP: f32 = 2.0;
 
 /// Whose signature the filter trusts.
 pub fn key() -> SigningKey {
@@ -98,19 +102,20 @@ impl Plan {
         Self { version, worth, worth_in_code: [0.0; 3], meta: meta(version) }
     }
 
-    /// The snapshot: z = (bias, code), no exploration bonus.
+    /// The snapshot: z = (how near to code, constant), no exploration bonus.
     pub fn snapshot(&self) -> Snapshot {
-        let mut projection = vec![0.0; 2 * CONTEXT];
-        projection[EMBEDDING + SIGNALS] = 1.0; // bias
-        projection[CONTEXT + EMBEDDING + 15] = 1.0; // code
-        let projection = Projection::new(2, CONTEXT, projection).expect("a projection");
+        let mut projection = vec![0.0; CONTEXT];
+        projection[EMBEDDING + 15] = SHARP; // code
+        let projection = Projection::new(1, CONTEXT, projection).expect("a projection");
+        let landmarks = Landmarks::new(projection, vec![SHARP], vec![1.0]).expect("a landmark");
         let params = |i: usize| RouteParams {
-            theta: vec![self.worth[i], self.worth_in_code[i]],
+            theta: vec![self.worth_in_code[i], self.worth[i] / BIAS],
             length: vec![0.0; 2],
             factor: vec![0.0; packed_len(2)],
         };
         let meta = SnapshotMeta { version: self.version, ..self.meta.clone() };
-        Snapshot::new(meta, projection, &[0, 1, 2].map(params)).expect("a plan makes a good snapshot")
+        Snapshot::new(meta, Features::Landmarks(landmarks), &[0, 1, 2].map(params))
+            .expect("a plan makes a good snapshot")
     }
 
     /// Its signed blob.
@@ -138,10 +143,17 @@ fn meta(version: u64) -> SnapshotMeta {
             routes: vec![0, 1, 2],
         }],
         keywords: vec![],
-        policy: PolicyParams { kind: PolicyKind::Linucb, alpha: 0.0, epsilon: 0.0, cost_weight: 0.0 },
+        policy: PolicyParams { kind: PolicyKind::Linucb, alpha: 0.0, epsilon: 0.0, cost_weight: 0.0, budget: None },
         privacy: Privacy { store_prompts: false },
     };
-    SnapshotMeta { schema: SCHEMA, version, created_ms: START_MS - 60_000, observations: vec![0; 3], routing }
+    SnapshotMeta {
+        schema: SCHEMA,
+        version,
+        created_ms: START_MS - 60_000,
+        observations: vec![1000; 3],
+        pace: Pace { cost_weight: 0.0, slack: 0.0 },
+        routing,
+    }
 }
 
 /// A chat request with this prompt.

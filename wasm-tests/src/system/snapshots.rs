@@ -2,8 +2,9 @@
 
 use base64::Engine as _;
 use dragoman_core::config::Routing;
-use dragoman_core::context::{BIAS, META, SIGNALS};
-use dragoman_core::policy::{Projection, packed_len};
+use dragoman_core::context::{META, SIGNALS};
+use dragoman_core::learner::Pace;
+use dragoman_core::policy::{BIAS, Features, Landmarks, Projection, packed_len};
 use dragoman_core::snapshot::{RouteParams, SCHEMA, SigningKey, Snapshot, SnapshotMeta};
 
 use super::System;
@@ -24,14 +25,15 @@ pub struct Favour<'a> {
 /// A snapshot of `version` that sends everything to one model.
 pub fn favouring(routing: &Routing, version: u64, favour: &Favour) -> Snapshot {
     let (k, d) = (favour.dimensions, EMBEDDING + SIGNALS + META);
-    let mut projection = vec![0.0; k * d];
-    projection[EMBEDDING + SIGNALS + BIAS] = 1.0;
+    let projection = Projection::new(k, d, vec![0.0; k * d]).expect("a projection");
+    let m = k - 1;
+    let landmarks = Landmarks::new(projection, vec![0.0; m * k], vec![0.0; m * m]).expect("landmarks");
     let mut routing = routing.clone();
     routing.policy.epsilon = 0.0;
     routing.policy.alpha = 0.0;
     let params = |reward: f32| {
         let mut theta = vec![0.0; k];
-        theta[0] = reward;
+        theta[m] = reward / BIAS; // the constant feature is the last
         RouteParams { theta, length: vec![0.0; k], factor: vec![0.0; packed_len(k)] }
     };
     let routes: Vec<RouteParams> = routing
@@ -44,10 +46,10 @@ pub fn favouring(routing: &Routing, version: u64, favour: &Favour) -> Snapshot {
         })
         .collect();
     let created_ms = 1_700_000_000_000;
-    let meta =
-        SnapshotMeta { schema: SCHEMA, version, created_ms, observations: vec![0; routes.len()], routing };
-    Snapshot::new(meta, Projection::new(k, d, projection).expect("a projection"), &routes)
-        .expect("a snapshot")
+    let observations = vec![1000; routes.len()];
+    let pace = Pace { cost_weight: f64::from(routing.policy.cost_weight), slack: 0.0 };
+    let meta = SnapshotMeta { schema: SCHEMA, version, created_ms, observations, pace, routing };
+    Snapshot::new(meta, Features::Landmarks(landmarks), &routes).expect("a snapshot")
 }
 
 /// Signs it with the system's own key, as the sidecar would.

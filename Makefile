@@ -8,7 +8,7 @@ export ENVOY
 # 0 serves until Ctrl-C.
 DEMO_SECONDS ?= 0
 
-.PHONY: demo test build filter lint unit system fmt bench-filter bench-learner clean
+.PHONY: demo test build filter lint unit system fmt bench-filter bench-learner bench-routing clean
 
 demo: build filter $(ENVOY)
 	@demo/run.sh $(DEMO_SECONDS)
@@ -53,6 +53,13 @@ target/bench/peers/installed: bench/peers/requirements.txt
 		&& target/bench/peers/bin/pip install --quiet --no-deps -r $< \
 		&& touch $@ \
 		|| { rm -rf target/bench/peers; echo "NOTE: the peers cannot be installed from PyPI: they are left out"; }
+
+# How well it routes, beside what it should reach: DATA is a folder of recorded benchmarks (see bench/routing.py).
+SEEDS ?= 20
+bench-routing: toolchain
+	@test -n "$(DATA)" || { echo "name the recorded benchmarks: make bench-routing DATA=FOLDER"; exit 1; }
+	cargo build --release -p dragoman-sidecar
+	python3 bench/routing.py $(DATA) $(SEEDS) --out bench/results
 
 fmt:
 	cargo fmt --all

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Routing;
 use crate::learner::Pace;
-use crate::policy::{ArmParams, Features, packed_len};
+use crate::policy::{ArmParams, Factor, Features, packed_len, packed_panel};
 
 /// Version of this format. A filter refuses any other.
 pub const SCHEMA: u32 = 3;
@@ -57,6 +57,8 @@ pub struct Snapshot {
     theta: Vec<f32>,
     length: Vec<f32>,
     factor: Vec<f32>,
+    /// One number a route where factors are low-rank, which they are for the whole context; else none.
+    prior: Vec<f32>,
 }
 
 /// The parameters of one route, as the learner gives them.
@@ -66,14 +68,14 @@ pub struct RouteParams {
     pub theta: Vec<f32>,
     /// Output length `[k]`.
     pub length: Vec<f32>,
-    /// R, [`packed_len`] numbers of k.
-    pub factor: Vec<f32>,
+    /// A triangle in kernel features, low-rank in the whole context.
+    pub factor: Factor<Vec<f32>>,
 }
 
 impl RouteParams {
     /// To score with.
     pub fn params(&self) -> ArmParams<'_> {
-        ArmParams { theta: &self.theta, length: &self.length, factor: &self.factor }
+        ArmParams { theta: &self.theta, length: &self.length, factor: self.factor.as_slices() }
     }
 }
 
@@ -88,7 +90,8 @@ impl Snapshot {
         let snapshot = Self {
             theta: gather(|r| &r.theta),
             length: gather(|r| &r.length),
-            factor: gather(|r| &r.factor),
+            factor: gather(|r| r.factor.numbers()),
+            prior: routes.iter().filter_map(|r| r.factor.prior()).collect(),
             meta,
             features,
         };
@@ -100,11 +103,24 @@ impl Snapshot {
     pub fn route(&self, index: usize) -> Option<ArmParams<'_>> {
         let k = self.features.len();
         let row = |all, width: usize| <[f32]>::get(all, index * width..(index + 1) * width);
-        Some(ArmParams {
-            theta: row(&self.theta, k)?,
-            length: row(&self.length, k)?,
-            factor: row(&self.factor, packed_len(k))?,
-        })
+        let numbers = row(&self.factor, self.factor_len())?;
+        let factor = match self.features {
+            Features::Landmarks(_) => Factor::Triangle(numbers),
+            Features::Whole(_) => Factor::LowRank { rows: numbers, prior: *self.prior.get(index)? },
+        };
+        Some(ArmParams { theta: row(&self.theta, k)?, length: row(&self.length, k)?, factor })
+    }
+
+    /// Numbers of each route's factor. A low-rank one has any number of whole panels.
+    fn factor_len(&self) -> usize {
+        let k = self.features.len();
+        match self.features {
+            Features::Landmarks(_) => packed_len(k),
+            Features::Whole(_) => {
+                let panel = packed_panel(k).max(1);
+                self.factor.len() / (panel * self.meta.routing.routes.len()).max(1) * panel
+            }
+        }
     }
 
     /// D, the size of the embedding this snapshot was built for.
@@ -147,7 +163,8 @@ impl Snapshot {
         let shapes = [
             ("theta", self.theta.len(), n * k),
             ("length", self.length.len(), n * k),
-            ("factor", self.factor.len(), n * packed_len(k)),
+            ("factor", self.factor.len(), n * self.factor_len()),
+            ("prior", self.prior.len(), if matches!(self.features, Features::Whole(_)) { n } else { 0 }),
             ("observations", observations.len(), n),
         ];
         for (name, got, want) in shapes {
@@ -155,7 +172,8 @@ impl Snapshot {
                 return malformed(format!("{name} has {got} numbers instead of {want} for {n} routes"));
             }
         }
-        for (name, values) in [("theta", &self.theta), ("length", &self.length), ("factor", &self.factor)] {
+        let Self { theta, length, factor, prior, .. } = self;
+        for (name, values) in [("theta", theta), ("length", length), ("factor", factor), ("prior", prior)] {
             if !values.iter().all(|v| v.is_finite()) {
                 return malformed(format!("{name} has a number that is not finite"));
             }

@@ -50,8 +50,7 @@ fn learned() -> Snapshot {
     };
     let mut routing = Plan::favouring(3, "strong").meta.routing;
     (routing.policy.alpha, routing.policy.epsilon, routing.policy.cost_weight) = (0.3, 0.2, 10.0);
-    let document =
-        json!({"models": {"m": {"endpoint": "http://h", "price": {"input": 1, "output": 1}}}, "default_model": "m"});
+    let document = json!({"models": {"m": {"endpoint": "http://h", "price": {"input": 1, "output": 1}}}, "default_model": "m"});
     let base = Base::from_components(&floats("mean"), &floats("components")).unwrap();
     let mut learner = Learner::new(Config::from_value(&document).unwrap().learner, base, None);
     for (i, (text, embedding)) in vectors().iter().cycle().take(200).enumerate() {

@@ -23,7 +23,7 @@ pub struct Case {
     pub form: Form,
     /// Candidates of every request.
     pub routes: usize,
-    /// k, what the context is projected to; d where it is not.
+    /// k, number of features; d where they are the whole context.
     pub dimensions: usize,
 }
 
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_case_is_timed_in_batches_and_gives_the_same_decisions_again() {
-        let case = Case { form: Form::Projected, routes: 24, dimensions: 32 };
+        let case = Case { form: Form::Kernel, routes: 24, dimensions: 32 };
         let effort = Effort { warm_up_ns: 1, measure_ns: 10, batch: 2 };
         let time = std::cell::Cell::new(0);
         let clock = || time.replace(time.get() + 1);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use dragoman_core::context::{META, SIGNALS};
-use dragoman_core::policy::{Projection, packed_len};
+use dragoman_core::policy::{Factor, Features, Landmarks, Projection, packed_len, packed_panel};
 use dragoman_core::snapshot::RouteParams;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,54 +11,78 @@ use serde::{Deserialize, Serialize};
 
 use crate::CONTEXT;
 
+/// Components of the embedding that the learner compares prompts by.
+const COMPONENTS: usize = 32;
+/// Rows that the learner keeps of a route's factor over the whole context.
+const RANK: usize = 32;
+
 /// How a route is scored. A new form needs its line in each of the matches below, and a goal in the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
-    /// The context is projected to k dimensions; θ `[k]`, R `[k × k]` triangular.
-    Projected,
-    /// The whole context as it is: k = d, the projection is the identity; R `[d × d]` triangular.
-    Dense,
+    /// The context is projected and made into k kernel features; θ `[k]`, R `[k × k]` triangular.
+    Kernel,
+    /// The whole context as it is, k = d; the factor is of low rank.
+    Whole,
 }
 
 // === impl Form ===
 
 impl Form {
-    /// The projection of the whole context to `k` dimensions, as an encoder's components give it, or to all of them;
-    /// always the same one. `None` if `k` leaves no room.
-    pub fn projection(self, k: usize) -> Option<Projection> {
+    /// `k` features of a context of [`CONTEXT`] numbers, always the same ones. `None` if `k` leaves no room.
+    pub fn features(self, k: usize) -> Option<Features> {
         match self {
-            Self::Projected => {
-                let mut random = ChaCha8Rng::seed_from_u64(1);
-                let size = CONTEXT - SIGNALS - META;
-                let mut numbers =
-                    |n: usize| -> Vec<f32> { (0..n).map(|_| random.random_range(-1.0..1.0)).collect() };
-                let (mean, components) = (numbers(size), numbers(k * size));
-                Projection::from_components(k, &mean, &components, &vec![1.0; k])
-            }
-            Self::Dense => identity(CONTEXT),
+            Self::Kernel => kernel_features(&projection()?, k),
+            Self::Whole => Some(Features::Whole(CONTEXT)),
         }
-    }
-
-    /// Parameters of one route in `k` dimensions without a single zero.
-    pub(crate) fn params(self, k: usize, random: &mut ChaCha8Rng) -> RouteParams {
-        let mut numbers =
-            |n: usize, scale: f32| (0..n).map(|_| random.random_range(0.1..1.0) * scale).collect();
-        RouteParams { theta: numbers(k, 0.1), length: numbers(k, 0.01), factor: numbers(packed_len(k), 0.02) }
     }
 }
 
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Projected => "projected",
-            Self::Dense => "dense",
+            Self::Kernel => "kernel",
+            Self::Whole => "whole, low rank",
         })
     }
 }
 
-/// The identity of `d` dimensions.
-fn identity(d: usize) -> Option<Projection> {
-    let values = (0..d * d).map(|i| if i / d == i % d { 1.0 } else { 0.0 });
-    Projection::new(d, d, values.collect())
+/// `k` kernel features behind `projection`: random landmarks with no zeros, always the same ones. `None` if `k` is 0.
+pub fn kernel_features(projection: &Projection, k: usize) -> Option<Features> {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let (m, p) = (k.checked_sub(1)?, projection.rows());
+    let points = (0..m * p).map(|_| random.random_range(-0.1..0.1)).collect();
+    let mut below = |n: usize| if n % m <= n / m { random.random_range(0.1..1.0) } else { 0.0 };
+    let whitening = (0..m * m).map(&mut below).collect();
+    Landmarks::new(projection.clone(), points, whitening).map(Features::Landmarks)
+}
+
+/// An encoder's principal components, as many as the learner takes: mean `[D]`, components `[C × D]`.
+pub fn components() -> (Vec<f32>, Vec<f32>) {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let size = CONTEXT - SIGNALS - META;
+    let length = (size as f32 / 3.0).sqrt();
+    let mut numbers =
+        |n: usize| -> Vec<f32> { (0..n).map(|_| random.random_range(-1.0..1.0) / length).collect() };
+    (numbers(size), numbers(COMPONENTS * size))
+}
+
+fn projection() -> Option<Projection> {
+    let (mean, components) = components();
+    Projection::from_components(COMPONENTS, &mean, &components)
+}
+
+/// Parameters of one route in `features` without a single zero.
+pub(crate) fn params(features: &Features, random: &mut ChaCha8Rng) -> RouteParams {
+    let k = features.len();
+    let mut numbers = |n: usize, scale: f32| (0..n).map(|_| random.random_range(0.1..1.0) * scale).collect();
+    let (theta, length) = (numbers(k, 0.1), numbers(k, 0.01));
+    let factor = match features {
+        Features::Landmarks(_) => Factor::Triangle(numbers(packed_len(k), 0.02)),
+        // So little is known that some width is left.
+        Features::Whole(_) => {
+            Factor::LowRank { rows: numbers(RANK / 8 * packed_panel(k), 0.001), prior: 0.1 }
+        }
+    };
+    RouteParams { theta, length, factor }
 }

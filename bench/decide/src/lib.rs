@@ -11,8 +11,8 @@ mod plugin;
 mod snapshot;
 
 pub use case::{Case, Clock, Effort, Timing, measure};
-pub use form::Form;
-pub use snapshot::{context, with_routes};
+pub use form::{Form, components, kernel_features};
+pub use snapshot::{competing, config, context, with_routes};
 
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,8 @@
 
 use dragoman_core::config::{Config, Route, Routing};
 use dragoman_core::context::{Context, META, SIGNALS};
-use dragoman_core::policy::Projection;
+use dragoman_core::learner::Pace;
+use dragoman_core::policy::Features;
 use dragoman_core::request::RequestFacts;
 use dragoman_core::signals::Signals;
 use dragoman_core::snapshot::{SCHEMA, Snapshot, SnapshotMeta};
@@ -10,13 +11,13 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
-use crate::{CONTEXT, Case, Form};
+use crate::form::params;
+use crate::{CONTEXT, Case};
 
 /// The snapshot of a case: always the same one.
 pub(crate) fn of(case: &Case) -> Result<Snapshot, String> {
-    let projection =
-        case.form.projection(case.dimensions).ok_or("there is no projection to so few dimensions")?;
-    with_routes(&routing()?, &projection, case.form, case.routes, 1)
+    let features = case.form.features(case.dimensions).ok_or("there are no features in so few dimensions")?;
+    with_routes(&config()?.routing, &features, case.routes, 1)
 }
 
 /// A snapshot whose one decision has `routes` candidates, spread over the models of `routing`, with random
@@ -27,11 +28,26 @@ pub(crate) fn of(case: &Case) -> Result<Snapshot, String> {
 /// A sentence with what [`Snapshot::new`] refuses.
 pub fn with_routes(
     routing: &Routing,
-    projection: &Projection,
-    form: Form,
+    features: &Features,
     routes: usize,
     version: u64,
 ) -> Result<Snapshot, String> {
+    let routing = competing(routing, routes);
+    let mut random = ChaCha8Rng::seed_from_u64(version);
+    let params: Vec<_> = (0..routes).map(|_| params(features, &mut random)).collect();
+    let meta = SnapshotMeta {
+        schema: SCHEMA,
+        version,
+        created_ms: 1_700_000_000_000,
+        observations: vec![0; routes],
+        pace: Pace { cost_weight: f64::from(routing.policy.cost_weight), slack: 0.0 },
+        routing,
+    };
+    Snapshot::new(meta, features.clone(), &params).map_err(|e| e.to_string())
+}
+
+/// `routing` with one decision, whose candidates are `routes` routes spread over its models.
+pub fn competing(routing: &Routing, routes: usize) -> Routing {
     let mut routing = routing.clone();
     let route = |i: usize| Route { name: format!("bench/{i}"), model: i % routing.models.len(), decision: 0 };
     routing.routes = (0..routes).map(route).collect();
@@ -40,16 +56,7 @@ pub fn with_routes(
         decision.routes = (0..routes).collect();
         decision.when.clear();
     }
-    let mut random = ChaCha8Rng::seed_from_u64(version);
-    let params: Vec<_> = (0..routes).map(|_| form.params(projection.rows(), &mut random)).collect();
-    let meta = SnapshotMeta {
-        schema: SCHEMA,
-        version,
-        created_ms: 1_700_000_000_000,
-        observations: vec![0; routes],
-        routing,
-    };
-    Snapshot::new(meta, projection.clone(), &params).map_err(|e| e.to_string())
+    routing
 }
 
 /// A context of [`CONTEXT`] numbers: an embedding of length 1, the features of a request that says nothing.
@@ -61,11 +68,16 @@ pub fn context(random: &mut ChaCha8Rng) -> Context {
     Context::new(Some(&embedding), size, &Signals::default(), &RequestFacts::default())
 }
 
-fn routing() -> Result<Routing, String> {
+/// Three models, and the defaults in all else.
+///
+/// # Errors
+///
+/// A sentence, if the configuration has changed and this one does not fit it any more.
+pub fn config() -> Result<Config, String> {
     let model = |i: usize| json!({"endpoint": "http://127.0.0.1:1", "price": {"input": i, "output": 4 * i}});
     let document = json!({
         "models": {"a": model(1), "b": model(2), "c": model(3)},
         "default_model": "a",
     });
-    Config::from_value(&document).map(|config| config.routing).map_err(|e| e.to_string())
+    Config::from_value(&document).map_err(|e| e.to_string())
 }

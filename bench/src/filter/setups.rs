@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use dragoman_bench_decide::{Form, with_routes};
-use dragoman_core::policy::Projection;
+use dragoman_bench_decide::with_routes;
+use dragoman_core::policy::Features;
 use dragoman_wasm_tests::system::{Plan, System, sign, workspace};
 use serde_json::json;
 
@@ -30,7 +30,7 @@ pub(super) struct Setups {
     pub(super) filter: System,
     pub(super) records: Records,
     pub(super) prompts: Prompts,
-    projection: Projection,
+    features: Features,
     version: u64,
 }
 
@@ -53,7 +53,7 @@ impl Setups {
         Ok(Self {
             bare: Bare::new(&rendered)?,
             prompts: Prompts::load(&workspace(ENCODER).join("tokenizer.json"))?,
-            projection: projection::load(&workspace(ENCODER).join("projection.safetensors"))?,
+            features: projection::load(&workspace(ENCODER).join("projection.safetensors"))?,
             filter,
             records,
             version: 0,
@@ -71,7 +71,7 @@ impl Setups {
     pub(super) fn push(&mut self, routes: usize) -> Outcome<(usize, Duration)> {
         self.version += 1;
         let routing = self.filter.config().routing;
-        let snapshot = with_routes(&routing, &self.projection, Form::Projected, routes, self.version)?;
+        let snapshot = with_routes(&routing, &self.features, routes, self.version)?;
         let blob = sign(&self.filter, &snapshot);
         let start = Instant::now();
         let reply = self.filter.push(&blob);

@@ -51,8 +51,8 @@ pub struct Decide {
 /// One update of the learner, in microseconds.
 #[derive(Debug, Clone, Serialize)]
 pub struct Learn {
-    /// `projected`, or `full` where k = d.
-    pub form: &'static str,
+    /// In which form the parameters are.
+    pub form: Form,
     /// Routes that learn in turn.
     pub routes: usize,
     /// k.
@@ -101,13 +101,12 @@ impl Report {
     /// Holds the measurements against the goals, all at 24 routes and d = 816.
     pub(super) fn judge(&mut self) {
         let decide = |form, pick: fn(&Decide) -> f64| {
-            let k = if form == Form::Projected { DIMENSIONS } else { dragoman_bench_decide::CONTEXT };
-            let row = self.decide.iter().find(|d| (d.form, d.routes, d.dimensions) == (form, ROUTES, k));
+            let row =
+                self.decide.iter().find(|d| (d.form, d.routes, d.dimensions) == (form, ROUTES, size(form)));
             row.map(pick)
         };
         let learn = |form| {
-            let row =
-                self.learn.iter().find(|l| l.form == form && (form == "full" || l.dimensions == DIMENSIONS));
+            let row = self.learn.iter().find(|l| (l.form, l.dimensions) == (form, size(form)));
             row.map(|l| l.updates_per_s)
         };
         let most = |what: &str, goal, measured: Option<f64>| Goal {
@@ -125,12 +124,20 @@ impl Report {
             met: measured.is_some_and(|m| m >= goal),
         };
         self.goals = vec![
-            most("decide in V8, projected to 64, p50", 20.0, decide(Form::Projected, |d| d.v8_p50_us)),
-            most("decide in V8, unprojected, p50", 200.0, decide(Form::Dense, |d| d.v8_p50_us)),
-            most("decide natively, projected to 64, p50", 10.0, decide(Form::Projected, |d| d.native_p50_us)),
-            least("updates on one core, projected to 64", 100_000.0, learn("projected")),
-            least("updates on one core, full d = 816", 3_600.0, learn("full")),
+            most("decide in V8, projected to 64, p50", 20.0, decide(Form::Kernel, |d| d.v8_p50_us)),
+            most("decide in V8, unprojected, p50", 200.0, decide(Form::Whole, |d| d.v8_p50_us)),
+            most("decide natively, projected to 64, p50", 10.0, decide(Form::Kernel, |d| d.native_p50_us)),
+            least("updates on one core, projected to 64", 100_000.0, learn(Form::Kernel)),
+            least("updates on one core, full d = 816", 3_600.0, learn(Form::Whole)),
         ];
+    }
+}
+
+/// The k that a form's goals are set for.
+fn size(form: Form) -> usize {
+    match form {
+        Form::Kernel => DIMENSIONS,
+        Form::Whole => dragoman_bench_decide::CONTEXT,
     }
 }
 
@@ -159,12 +166,12 @@ impl fmt::Display for Report {
 
 impl Report {
     fn deciding(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\nOne decision, µs            native              V8 in Envoy")?;
-        writeln!(f, "form       routes     k       p50       p99       p50       p99   same bits")?;
+        writeln!(f, "\nOne decision, µs                 native              V8 in Envoy")?;
+        writeln!(f, "form            routes     k       p50       p99       p50       p99   same bits")?;
         for d in &self.decide {
             writeln!(
                 f,
-                "{:<10} {:>6} {:>5} {:>9.1} {:>9.1} {:>9.1} {:>9.1}   {}",
+                "{:<15} {:>6} {:>5} {:>9.1} {:>9.1} {:>9.1} {:>9.1}   {}",
                 d.form.to_string(),
                 d.routes,
                 d.dimensions,
@@ -181,13 +188,19 @@ impl Report {
     fn learning(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "\nLearning, natively    k   updates/s    p50 µs    p99 µs   parameters of all routes, ms"
+            "\nLearning, natively          k   updates/s    p50 µs    p99 µs   parameters of all routes, ms"
         )?;
         for l in &self.learn {
             writeln!(
                 f,
-                "{:<9} {:>2} routes {:>5} {:>11.0} {:>9.1} {:>9.1} {:>14.1}",
-                l.form, l.routes, l.dimensions, l.updates_per_s, l.p50_us, l.p99_us, l.publish_ms
+                "{:<15} {:>2} routes {:>5} {:>11.0} {:>9.1} {:>9.1} {:>14.1}",
+                l.form.to_string(),
+                l.routes,
+                l.dimensions,
+                l.updates_per_s,
+                l.p50_us,
+                l.p99_us,
+                l.publish_ms
             )?;
         }
         Ok(())
@@ -200,13 +213,10 @@ impl Report {
             f,
             "                                        d   decisions/s   p50 µs   p99 µs    updates/s   p50 µs   p99 µs"
         )?;
-        let ours = [
-            (Form::Projected, "projected", DIMENSIONS),
-            (Form::Dense, "full", dragoman_bench_decide::CONTEXT),
-        ];
-        for (form, learned, k) in ours {
+        for form in [Form::Kernel, Form::Whole] {
+            let k = size(form);
             let decide = self.decide.iter().find(|d| (d.form, d.routes, d.dimensions) == (form, ROUTES, k));
-            let learn = self.learn.iter().find(|l| l.form == learned && l.dimensions == k);
+            let learn = self.learn.iter().find(|l| (l.form, l.dimensions) == (form, k));
             if let (Some(d), Some(l)) = (decide, learn) {
                 let name = format!("Dragoman {form}");
                 speed_row(

@@ -57,11 +57,9 @@ pub fn run(effort: &Effort) -> Outcome<Report> {
     report.decide = decisions(effort)?;
     eprintln!("learning …");
     for k in GROWTH.1 {
-        let projection = Form::Projected.projection(k).ok_or("there is no projection")?;
-        report.learn.push(learn::measure(projection, ROUTES, effort)?);
+        report.learn.push(learn::measure(Form::Kernel, k, ROUTES, effort)?);
     }
-    let whole = Form::Dense.projection(CONTEXT).ok_or("there is no projection")?;
-    report.learn.push(learn::measure(whole, ROUTES, effort)?);
+    report.learn.push(learn::measure(Form::Whole, CONTEXT, ROUTES, effort)?);
     for peer in peers::PEERS {
         eprintln!("{peer} …");
         report.peers.insert(peer.to_owned(), peers::run(peer, effort).unwrap_or_else(Value::String));
@@ -71,12 +69,12 @@ pub fn run(effort: &Effort) -> Outcome<Report> {
 }
 
 fn decisions(effort: &Effort) -> Outcome<Vec<Decide>> {
-    let projected = GROWTH
+    let kernel = GROWTH
         .1
         .into_iter()
-        .flat_map(|dimensions| GROWTH.0.map(|routes| Case { form: Form::Projected, routes, dimensions }));
-    let dense = Case { form: Form::Dense, routes: ROUTES, dimensions: CONTEXT };
-    let cases: Vec<Case> = projected.chain([dense]).collect();
+        .flat_map(|dimensions| GROWTH.0.map(|routes| Case { form: Form::Kernel, routes, dimensions }));
+    let whole = Case { form: Form::Whole, routes: ROUTES, dimensions: CONTEXT };
+    let cases: Vec<Case> = kernel.chain([whole]).collect();
     let nanos = |d: Duration| d.as_nanos() as u64;
     // The clock of V8 counts nanoseconds and costs 0.1 µs: each decision is timed by itself.
     let asked =

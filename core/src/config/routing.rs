@@ -135,7 +135,7 @@ impl PolicyParams {
         ];
         let params = Self {
             kind: section.choice("kind", &KINDS, PolicyKind::Linucb),
-            alpha: section.number("alpha", 0.0..=10.0, 0.5) as f32,
+            alpha: section.number("alpha", 0.0..=10.0, 1.5) as f32,
             epsilon: section.number("epsilon", 0.0..=1.0, 0.01) as f32,
             cost_weight: section.number("cost_weight", 0.0..=1e6, 10.0) as f32,
             budget: section.get("budget").map(|_| section.number("budget", 1e-9..=1e3, 0.0)),

@@ -104,9 +104,11 @@ impl RewardConfig {
 pub struct LearnerConfig {
     /// k, number of features the context is made into.
     pub dimensions: usize,
-    /// Whether the features are the whole context instead, whatever its size.
+    /// Whether the features are the whole context instead, all d numbers of it, for a learner that is to leave nothing
+    /// out. The price: it needs more observations, routes share nothing (no `sharing`), widths are rounded up, a
+    /// decision takes several times as long and a snapshot d³/6 multiplications a route.
     pub whole_context: bool,
-    /// Ridge: noise of a reward by the variance that prompts make, σ²/τ².
+    /// Ridge: noise of a reward by the variance that prompts make, σ²/τ²; what the search for the best one starts from.
     pub ridge: f64,
     /// ρ, how much of what a prompt makes is expected to be common to all routes of a decision.
     pub sharing: f64,
@@ -126,7 +128,7 @@ impl LearnerConfig {
             whole_context: section.choice("features", &FEATURES, false),
             ridge: section.number("ridge", 1e-3..=1e4, 10.0),
             sharing: section.number("sharing", 0.0..=0.99, 0.5),
-            forgetting: section.number("forgetting", 0.9..=1.0, 0.9995),
+            forgetting: section.number("forgetting", 0.9..=1.0, 0.9998),
             publish_ms: section.whole("publish_ms", 50..=3_600_000, 1000).into(),
             batch_seconds: section.whole("batch_seconds", 5..=604_800, 900).into(),
         };

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::Config;
 use crate::learner::Pace;
-use crate::policy::{Features, packed_index, packed_len};
+use crate::policy::{self, Factor, Features, Landmarks, Projection, packed_len};
 use crate::snapshot::{RouteParams, SCHEMA};
 
 /// A world of three models with prices 0, 1 and 10 dollars per million tokens, decided on the bias alone.
@@ -45,12 +45,13 @@ impl World {
     fn snapshot(&self) -> Snapshot {
         let routing = Config::from_value(&self.document).unwrap().routing;
         let d = crate::context::SIGNALS + crate::context::META;
-        let bias = crate::context::SIGNALS + crate::context::BIAS;
+        // Without landmarks, z is the constant feature alone.
+        let features = Features::Landmarks(Landmarks::none(Projection::new(1, d, vec![0.0; d]).unwrap()));
         let params = |i: usize| {
-            let (mut theta, mut factor) = (vec![0.0; d], vec![0.0; packed_len(d)]);
-            theta[bias] = self.rewards[i % self.rewards.len()];
-            factor[packed_index(bias, bias)] = self.widths[i];
-            RouteParams { theta, length: vec![0.0; d], factor }
+            let theta = vec![self.rewards[i % self.rewards.len()] / policy::BIAS];
+            let mut factor = vec![0.0; packed_len(1)];
+            factor[0] = self.widths[i] / policy::BIAS;
+            RouteParams { theta, length: vec![0.0], factor: Factor::Triangle(factor) }
         };
         let routes: Vec<RouteParams> = routing.routes.iter().map(|r| params(r.model)).collect();
         let cost_weight = match routing.policy.budget {
@@ -65,7 +66,7 @@ impl World {
             pace: Pace { cost_weight, slack: self.slack },
             routing,
         };
-        Snapshot::new(meta, Features::Whole(d), &routes).unwrap()
+        Snapshot::new(meta, features, &routes).unwrap()
     }
 
     fn decide(&self, signals: &Signals, api: Api, draw: f64) -> Result<(Decision, Snapshot), NoDecision> {

@@ -41,33 +41,28 @@ impl ArmStats {
 
     /// Adds one observation; all earlier ones fade by `forgetting`.
     pub fn observe(&mut self, z: &[f64], reward: f64, length: f64, forgetting: f64) {
-        if forgetting < 1.0 {
-            let sums = self.v.iter_mut().chain(&mut self.reward).chain(&mut self.length);
-            let scalars = [&mut self.weight, &mut self.reward_square, &mut self.length_square];
-            sums.chain(scalars).for_each(|s| *s *= forgetting);
-        }
         let mut rows = self.v.as_mut_slice();
         for (i, zi) in z.iter().enumerate() {
             let Some((row, rest)) = rows.split_at_mut_checked(i + 1) else { break };
             rows = rest;
-            add_scaled(row, z, *zi);
+            add_scaled(row, forgetting, z, *zi);
         }
-        add_scaled(&mut self.reward, z, reward);
-        add_scaled(&mut self.length, z, length);
-        self.weight += 1.0;
-        self.reward_square += reward * reward;
-        self.length_square += length * length;
+        add_scaled(&mut self.reward, forgetting, z, reward);
+        add_scaled(&mut self.length, forgetting, z, length);
+        self.weight = self.weight * forgetting + 1.0;
+        self.reward_square = self.reward_square * forgetting + reward * reward;
+        self.length_square = self.length_square * forgetting + length * length;
         self.observations += 1;
     }
 
     /// The reward of an observation already in the sums, whose weight is now `weight`, was `before` and is `after`.
     pub fn revise(&mut self, z: &[f64], before: f64, after: f64, weight: f64) {
-        add_scaled(&mut self.reward, z, weight * (after - before));
+        add_scaled(&mut self.reward, 1.0, z, weight * (after - before));
         self.reward_square += weight * (after * after - before * before);
     }
 }
 
-/// `sum += scale · z` over the shorter of the two.
-fn add_scaled(sum: &mut [f64], z: &[f64], scale: f64) {
-    sum.iter_mut().zip(z).for_each(|(s, z)| *s += scale * z);
+/// `sum = fade · sum + scale · z` over the shorter of the two.
+fn add_scaled(sum: &mut [f64], fade: f64, z: &[f64], scale: f64) {
+    sum.iter_mut().zip(z).for_each(|(s, z)| *s = fade * *s + scale * z);
 }

@@ -4,7 +4,7 @@
 use crate::policy::{packed_index, packed_len};
 
 /// L with LLᵀ = A, lower triangle packed row by row: row i starts at i(i+1)/2.
-pub(super) struct Factor {
+pub(super) struct Cholesky {
     k: usize,
     l: Vec<f64>,
 }
@@ -14,7 +14,7 @@ pub(super) const fn triangle(k: usize) -> usize {
     k * (k + 1) / 2
 }
 
-impl Factor {
+impl Cholesky {
     /// Factorises `v + ridge·I`; `None` if that is not positive definite and finite.
     pub(super) fn of(v: &[f64], k: usize, ridge: f64) -> Option<Self> {
         if v.len() != triangle(k) {
@@ -55,6 +55,11 @@ impl Factor {
         x
     }
 
+    /// ln|A|.
+    pub(super) fn log_determinant(&self) -> f64 {
+        (0..self.k).map(|i| 2.0 * libm::log(self.l[triangle(i) + i])).sum()
+    }
+
     /// L⁻¹, packed as L.
     pub(super) fn inverse(&self) -> Vec<f64> {
         let mut inverse = vec![0.0; self.l.len()];
@@ -91,7 +96,7 @@ fn gram(r: &[f64], k: usize) -> Vec<f64> {
     out
 }
 
-/// R, lower-triangular, with `RᵀR = a` and scaled by `scale`, packed as [`crate::policy::ArmParams`] scores with it.
+/// R, lower-triangular, with `RᵀR = a` and scaled by `scale`, packed as [`crate::policy::Factor`] has it.
 /// `None` if `a` is not positive definite and finite.
 ///
 /// Cholesky from the last row up, right-looking: row i is final once all later rows' products were taken from it.
@@ -116,8 +121,24 @@ pub(super) fn root(mut a: Vec<f64>, k: usize, scale: f64) -> Option<Vec<f32>> {
     Some(packed)
 }
 
+/// Where element (i, j) of a symmetric matrix is in its packed triangle.
+pub(super) fn packed(i: usize, j: usize) -> usize {
+    triangle(i.max(j)) + i.min(j)
+}
+
+/// `Ax` of a symmetric A, packed.
+pub(super) fn times(a: &[f64], x: &[f64]) -> Vec<f64> {
+    let mut out = vec![0.0; x.len()];
+    for (i, xi) in x.iter().enumerate() {
+        let (row, diagonal) = a[triangle(i)..triangle(i + 1)].split_at(i);
+        out[i] = sum_of_products(row, x) + diagonal[0] * xi;
+        out.iter_mut().zip(row).for_each(|(out, a)| *out += a * xi);
+    }
+    out
+}
+
 /// `Σ aᵢbᵢ` over the shorter, in four lanes so that one addition need not wait for the one before.
-fn sum_of_products(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn sum_of_products(a: &[f64], b: &[f64]) -> f64 {
     let n = a.len().min(b.len());
     let (a4, a_rest) = a[..n].as_chunks::<4>();
     let (b4, b_rest) = b[..n].as_chunks::<4>();

@@ -1,7 +1,7 @@
 //! Fits the kernel features to the prompts that really come: their centre, their spread and landmarks among them.
 #![allow(clippy::indexing_slicing)] // matrices by row: every index is below its dimension by its loop
 
-use super::cholesky::{Factor, triangle};
+use super::cholesky::{Cholesky, triangle};
 use crate::context::Context;
 use crate::policy::{Landmarks, Projection, kernel};
 
@@ -101,7 +101,7 @@ fn whiten(landmarks: &[f32], p: usize) -> Option<Vec<f32>> {
     for (i, point) in landmarks.chunks_exact(p.max(1)).enumerate() {
         k.extend(kernel(landmarks, &norms, point).iter().take(i + 1).map(|v| f64::from(*v)));
     }
-    let inverse = Factor::of(&k, m, JITTER)?.inverse();
+    let inverse = Cholesky::of(&k, m, JITTER)?.inverse();
     let mut full = vec![0.0; m * m];
     for i in 0..m {
         let row = &inverse[triangle(i)..triangle(i + 1)];

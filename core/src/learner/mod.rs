@@ -6,7 +6,9 @@
 
 mod arm;
 mod cholesky;
+mod evidence;
 mod fit;
+mod lowrank;
 mod memory;
 mod pacing;
 mod solve;
@@ -172,7 +174,13 @@ impl Learner {
         for decision in 0..routing.decisions.len() {
             let routes = || routing.routes.iter().enumerate().filter(|(_, r)| r.decision == decision);
             let arms: Vec<_> = routes().map(|(_, r)| self.arms.get(&r.name).unwrap_or(&blank)).collect();
-            let solved = solve::together(&arms, k, self.config.ridge, self.config.sharing)?;
+            let LearnerConfig { ridge, sharing, .. } = self.config;
+            let solved = match self.features {
+                Features::Whole(d) => solve::apart(&arms, d, ridge)?,
+                Features::Landmarks(_) => {
+                    solve::together(&arms, k, evidence::best_ridge(&arms, k, ridge), sharing)?
+                }
+            };
             for ((route, _), solved) in routes().zip(solved) {
                 *params.get_mut(route)? = Some(solved);
             }

@@ -17,8 +17,10 @@
 #![allow(clippy::indexing_slicing)] // packed triangles: every index is below k by its loop
 
 use super::arm::ArmStats;
-use super::cholesky::{Factor, root, triangle};
-use crate::policy::BIAS;
+use super::cholesky::{Cholesky, packed, root, times, triangle};
+use super::lowrank;
+use crate::context;
+use crate::policy::{BIAS, Factor, packed_rows};
 use crate::snapshot::RouteParams;
 
 /// σ² of a reward before there is one: rewards are within about ±1.
@@ -32,7 +34,7 @@ const PRIOR_WEIGHT: f64 = 10.0;
 pub(super) fn together(arms: &[&ArmStats], k: usize, ridge: f64, sharing: f64) -> Option<Vec<RouteParams>> {
     let own = ridge / (1.0 - sharing);
     let inverses: Option<Vec<_>> =
-        arms.iter().map(|arm| Some(Factor::of(&arm.v, k, own)?.inverse_square())).collect();
+        arms.iter().map(|arm| Some(Cholesky::of(&arm.v, k, own)?.inverse_square())).collect();
     let inverses = inverses?;
     let common = (sharing > 0.0).then(|| complement(&inverses, k, own, ridge / sharing));
     let common = match common {
@@ -42,38 +44,73 @@ pub(super) fn together(arms: &[&ArmStats], k: usize, ridge: f64, sharing: f64) -
     let part = |of: fn(&ArmStats) -> &[f64]| weights(arms, &inverses, common.as_ref(), own, of);
     let (rewards, lengths) = (part(|a| &a.reward), part(|a| &a.length));
     let pooled = pooled_variance(arms, &rewards);
-    let params = arms.iter().zip(inverses).zip(rewards.iter().zip(lengths));
-    params
-        .map(|((arm, inverse), (theta, mut length))| {
-            let variance = noise(arm, theta, pooled);
+    let solved = arms.iter().zip(inverses).zip(rewards.into_iter().zip(lengths));
+    solved
+        .map(|((arm, inverse), (theta, length))| {
+            let variance = noise(arm, &theta, pooled);
             let covariance = match &common {
                 Some(factor) => covariance(inverse, factor, k, own),
                 None => inverse,
             };
-            correct_length(arm, &mut length);
-            Some(RouteParams {
-                theta: narrow(theta),
-                length: narrow(&length),
-                factor: root(covariance, k, variance.sqrt())?,
-            })
+            let factor = Factor::Triangle(root(covariance, k, variance.sqrt())?);
+            Some(params(arm, &theta, length, (k.checked_sub(1)?, f64::from(BIAS)), factor))
         })
         .collect()
 }
 
+/// Parameters of routes that learn from their own observations alone, in all `d` numbers of the context: what they
+/// had in common would need covariances that have no few rows (so here ρ = 0). θ is exact; widths are never too small
+/// ([`lowrank`]).
+///
+/// `None` if the sums are not finite.
+pub(super) fn apart(arms: &[&ArmStats], d: usize, ridge: f64) -> Option<Vec<RouteParams>> {
+    let weights = |arm: &&ArmStats| {
+        let factor = Cholesky::of(&arm.v, d, ridge)?;
+        Some((factor.solve(&arm.reward), factor.solve(&arm.length)))
+    };
+    let (rewards, lengths): (Vec<_>, Vec<_>) =
+        arms.iter().map(weights).collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    let pooled = pooled_variance(arms, &rewards);
+    let solved = arms.iter().zip(rewards.into_iter().zip(lengths));
+    solved
+        .map(|(arm, (theta, length))| {
+            let prior = noise(arm, &theta, pooled) / ridge;
+            let known = lowrank::known(&arm.v, d, ridge)?;
+            let mut rows: Vec<Vec<f32>> = known.iter().map(|row| scaled(row, prior.sqrt())).collect();
+            rows.resize(lowrank::RANK, vec![]);
+            let factor = Factor::LowRank { rows: packed_rows(&rows, d), prior: prior as f32 };
+            let constant = d.saturating_sub(context::META) + context::BIAS;
+            Some(params(arm, &theta, length, (constant, 1.0), factor))
+        })
+        .collect()
+}
+
+/// `constant` is where z has the constant feature, and its value.
+fn params(
+    arm: &ArmStats,
+    theta: &[f64],
+    mut length: Vec<f64>,
+    constant: (usize, f64),
+    factor: Factor<Vec<f32>>,
+) -> RouteParams {
+    correct_length(arm, &mut length, constant);
+    RouteParams { theta: scaled(theta, 1.0), length: scaled(&length, 1.0), factor }
+}
+
 /// M, factorised.
-fn complement(inverses: &[Vec<f64>], k: usize, own: f64, shared: f64) -> Option<Factor> {
+fn complement(inverses: &[Vec<f64>], k: usize, own: f64, shared: f64) -> Option<Cholesky> {
     let mut m = vec![0.0; triangle(k)];
     for inverse in inverses {
         m.iter_mut().zip(inverse).for_each(|(m, x)| *m -= own * own * x);
     }
-    Factor::of(&m, k, shared + own * inverses.len() as f64)
+    Cholesky::of(&m, k, shared + own * inverses.len() as f64)
 }
 
 /// θ of every arm, for one of its two targets.
 fn weights(
     arms: &[&ArmStats],
     inverses: &[Vec<f64>],
-    common: Option<&Factor>,
+    common: Option<&Cholesky>,
     own: f64,
     target: fn(&ArmStats) -> &[f64],
 ) -> Vec<Vec<f64>> {
@@ -92,7 +129,7 @@ fn weights(
 }
 
 /// `A⁻¹ + δ²A⁻¹M⁻¹A⁻¹`: with `Y = δL⁻¹A⁻¹` that is `A⁻¹ + YᵀY`.
-fn covariance(mut inverse: Vec<f64>, common: &Factor, k: usize, own: f64) -> Vec<f64> {
+fn covariance(mut inverse: Vec<f64>, common: &Cholesky, k: usize, own: f64) -> Vec<f64> {
     let full: Vec<f64> = (0..k * k).map(|at| inverse[packed(at / k, at % k)]).collect();
     let lower = common.inverse();
     let mut y = vec![0.0; k];
@@ -108,26 +145,6 @@ fn covariance(mut inverse: Vec<f64>, common: &Factor, k: usize, own: f64) -> Vec
         }
     }
     inverse
-}
-
-/// Where element (i, j) of a symmetric matrix is in its packed triangle.
-fn packed(i: usize, j: usize) -> usize {
-    triangle(i.max(j)) + i.min(j)
-}
-
-/// `Ax` of a symmetric A, packed.
-fn times(a: &[f64], x: &[f64]) -> Vec<f64> {
-    let mut out = vec![0.0; x.len()];
-    for i in 0..x.len() {
-        let row = &a[triangle(i)..triangle(i + 1)];
-        let (xi, mut sum) = (x[i], 0.0);
-        for j in 0..i {
-            sum += row[j] * x[j];
-            out[j] += row[j] * xi;
-        }
-        out[i] += sum + row[i] * xi;
-    }
-    out
 }
 
 /// `Σ γᵃ (t − θᵀz)²` of a target t, from the sums.
@@ -150,15 +167,15 @@ fn noise(arm: &ArmStats, theta: &[f64], pooled: f64) -> f64 {
 }
 
 /// Lengths are learned as logarithms, whose exponential is the median; the mean that dollars need is `exp(s²/2)`
-/// above it for residuals of variance s² (log-normal). The constant feature, the last one, takes that up.
-fn correct_length(arm: &ArmStats, theta: &mut [f64]) {
+/// above it for residuals of variance s² (log-normal). The constant feature takes that up.
+fn correct_length(arm: &ArmStats, theta: &mut [f64], (constant, value): (usize, f64)) {
     let residual = residual(&arm.v, &arm.length, arm.length_square, theta);
     let variance = residual / (arm.weight + PRIOR_WEIGHT);
-    if let Some(bias) = theta.last_mut() {
-        *bias += 0.5 * variance / f64::from(BIAS);
+    if let Some(bias) = theta.get_mut(constant) {
+        *bias += 0.5 * variance / value;
     }
 }
 
-fn narrow(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|v| *v as f32).collect()
+fn scaled(values: &[f64], scale: f64) -> Vec<f32> {
+    values.iter().map(|v| (v * scale) as f32).collect()
 }

@@ -1,7 +1,7 @@
 //! LinUCB with disjoint arms (Li et al. 2010, "A contextual-bandit approach to personalized news article
-//! recommendation", algorithm 1), scored through a triangular factor.
+//! recommendation", algorithm 1), scored through a factor of V⁻¹.
 
-use super::factor::square_norm;
+use super::factor::Factor;
 use super::lanes::dot;
 
 /// The parameters of one arm, borrowed from a snapshot.
@@ -11,8 +11,8 @@ pub struct ArmParams<'a> {
     pub theta: &'a [f32],
     /// Output length `[k]`: ln(completion tokens + 1) above its prior, per unit of projected context.
     pub length: &'a [f32],
-    /// R with V⁻¹ = RᵀR: lower-triangular, packed in panels; [`packed_len`](super::packed_len) numbers.
-    pub factor: &'a [f32],
+    /// Of V⁻¹.
+    pub factor: Factor<&'a [f32]>,
 }
 
 /// What the policy says of one arm.
@@ -20,7 +20,7 @@ pub struct ArmParams<'a> {
 pub struct Score {
     /// q̂ = θᵀz, the predicted reward.
     pub reward: f32,
-    /// √(zᵀV⁻¹z) = ‖Rz‖, the width of the confidence interval before α.
+    /// √(zᵀV⁻¹z), the width of the confidence interval before α.
     pub width: f32,
     /// The predicted ln(completion tokens + 1) above its prior.
     pub length: f32,
@@ -29,8 +29,7 @@ pub struct Score {
 impl ArmParams<'_> {
     /// Scores the projected context `z` `[k]`.
     pub fn score(&self, z: &[f32]) -> Score {
-        let width = square_norm(self.factor, z).sqrt();
-        Score { reward: dot(self.theta, z), width, length: dot(self.length, z) }
+        Score { reward: dot(self.theta, z), width: self.factor.width(z), length: dot(self.length, z) }
     }
 }
 
@@ -65,7 +64,7 @@ mod tests {
             let mut factor = vec![0.0; packed_len(z.len())];
             let places = (0..z.len()).flat_map(|i| (0..=i).map(move |j| packed_index(i, j)));
             places.zip(&triangle).for_each(|(place, value)| factor[place] = *value);
-            let arm = ArmParams { theta: &zero, length: &zero, factor: &factor };
+            let arm = ArmParams { theta: &zero, length: &zero, factor: Factor::Triangle(&factor) };
             let (width, dense) = (arm.score(&z).width, dense_width(&factor, &z));
             prop_assert!((width - dense).abs() < 1e-5 * (1.0 + dense), "{width} {dense}");
         }
@@ -75,8 +74,10 @@ mod tests {
             z in prop::collection::vec(-1f32..1.0, 0..9),
             params in prop::collection::vec(-1f32..1.0, 0..40),
         ) {
-            let arm = ArmParams { theta: &params, length: &params, factor: &params };
-            prop_assert!(arm.score(&z).width.is_finite());
+            for factor in [Factor::Triangle(&params[..]), Factor::LowRank { rows: &params, prior: 0.5 }] {
+                let arm = ArmParams { theta: &params, length: &params, factor };
+                prop_assert!(arm.score(&z).width.is_finite());
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ mod lanes;
 mod linucb;
 mod projection;
 
-pub use factor::{packed_index, packed_len};
+pub use factor::{Factor, packed_index, packed_len, packed_panel, packed_rows};
 pub(crate) use features::kernel;
 pub use features::{BIAS, Features, Landmarks};
 pub use linucb::{ArmParams, Score};

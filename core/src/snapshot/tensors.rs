@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{Snapshot, SnapshotError, SnapshotMeta};
-use crate::policy::{Features, Landmarks, Projection, packed_len};
+use crate::policy::{Features, Landmarks, Projection};
 
 /// The metadata key that holds [`SnapshotMeta`] as JSON.
 const META_KEY: &str = "dragoman";
@@ -17,10 +17,10 @@ pub(super) fn write(snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
     let mut parts = vec![
         ("theta", vec![n, k], snapshot.theta.as_slice()),
         ("length", vec![n, k], &snapshot.length),
-        ("factor", vec![n, packed_len(k)], &snapshot.factor),
+        ("factor", vec![n, snapshot.factor_len()], &snapshot.factor),
     ];
     match &snapshot.features {
-        Features::Whole(_) => {}
+        Features::Whole(_) => parts.push(("prior", vec![n], &snapshot.prior)),
         Features::Landmarks(landmarks) => {
             let (p, m) = (landmarks.projection(), landmarks.count());
             parts.push(("projection", vec![p.rows(), p.columns()], p.values()));
@@ -52,11 +52,11 @@ pub(super) fn read(payload: &[u8]) -> Result<Snapshot, SnapshotError> {
     let tensors = SafeTensors::deserialize(payload).map_err(|e| malformed(&e))?;
     let [(shape, theta), (_, length), (_, factor)] =
         [tensor(&tensors, "theta")?, tensor(&tensors, "length")?, tensor(&tensors, "factor")?];
-    let features = match tensors.names().contains(&"projection") {
-        true => Features::Landmarks(landmarks(&tensors)?),
-        false => Features::Whole(shape.last().copied().unwrap_or_default()),
+    let (features, prior) = match tensors.names().contains(&"projection") {
+        true => (Features::Landmarks(landmarks(&tensors)?), vec![]),
+        false => (Features::Whole(shape.last().copied().unwrap_or_default()), tensor(&tensors, "prior")?.1),
     };
-    let snapshot = Snapshot { meta, features, theta, length, factor };
+    let snapshot = Snapshot { meta, features, theta, length, factor, prior };
     snapshot.check()?;
     Ok(snapshot)
 }

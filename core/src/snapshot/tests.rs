@@ -17,7 +17,8 @@ fn routing() -> Routing {
 }
 
 fn params(k: usize, value: f32) -> RouteParams {
-    RouteParams { theta: vec![value; k], length: vec![0.0; k], factor: vec![value; packed_len(k)] }
+    let factor = Factor::Triangle(vec![value; packed_len(k)]);
+    RouteParams { theta: vec![value; k], length: vec![0.0; k], factor }
 }
 
 fn meta() -> SnapshotMeta {
@@ -58,10 +59,16 @@ fn a_snapshot_survives_its_bytes() {
 
 #[test]
 fn a_snapshot_of_the_whole_context_survives_its_bytes() {
-    let (d, routes) = (50, [params(50, 1.0), params(50, 2.0)]);
+    let d = 50;
+    let low_rank = |value| {
+        let factor = Factor::LowRank { rows: vec![value; 2 * packed_panel(d)], prior: value };
+        RouteParams { factor, ..params(d, value) }
+    };
+    let routes = [low_rank(1.0), low_rank(2.0)];
     let snapshot = Snapshot::new(meta(), Features::Whole(d), &routes).unwrap();
     let read = Snapshot::decode_trusted(&snapshot.encode(&key()).unwrap()).unwrap();
     assert_eq!(read, snapshot);
+    assert_eq!(read.route(1).unwrap().factor, routes[1].factor.as_slices());
     assert_eq!(read.embedding_size(), 2);
 }
 

@@ -29,7 +29,7 @@ pub struct Args {
     /// The first run's seed; the others follow it
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed_base: u64,
-    /// The policy, as policy.kind in dragoman.yaml
+    /// The policy, as policy.kind in dragoman.yaml [default: linucb, with --apgr uniform]
     #[arg(long, value_name = "NAME")]
     pub(crate) policy: Option<String>,
     /// Any other setting of dragoman.yaml's policy, learner or signals, such as policy.alpha=0.2
@@ -50,9 +50,12 @@ pub struct Args {
     /// The arm is absent from this step of the score stream on
     #[arg(long, value_name = "NAME@STEP")]
     pub(crate) remove_arm: Vec<String>,
-    /// Measure APGR, CPT50 and CPT80 between two arms
+    /// Measure APGR, CPT50 and CPT80 between two arms; explores them uniformly unless --policy is given
     #[arg(long, value_name = "WEAK,STRONG")]
     pub(crate) apgr: Option<String>,
+    /// Check the off-policy estimates of other policies, made from the log, against the truth
+    #[arg(long)]
+    pub(crate) off_policy: bool,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(crate) json: bool,

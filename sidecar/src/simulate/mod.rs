@@ -3,7 +3,7 @@
 //!
 //! The files follow a row's way: [`rows`] reads it → [`encode`] (with a [`cache`]) makes of it what the router sees →
 //! [`replay`] streams it past a chooser, the [`router`] or one of the [`baselines`], in a [`world`] that may change →
-//! [`report`] makes the numbers, [`table`] and [`plot`] show them. [`plan`] checks the command line once, so that all
+//! [`report`] makes the numbers ([`apgr`] and [`off_policy`] on demand), [`table`] and [`plot`] show them. [`plan`] checks the command line once, so that all
 //! behind it may trust it. Only [`router`] knows the learner and the decision; nothing here may decide by itself.
 //!
 //! The same rows, options and seed give the same numbers, whatever the number of threads.
@@ -13,6 +13,7 @@ mod args;
 mod baselines;
 mod cache;
 mod encode;
+mod off_policy;
 mod plan;
 mod plot;
 mod replay;
@@ -41,6 +42,8 @@ pub(crate) struct Run {
     /// By step, then by arm: what each arm would have given. `None`: it was not available.
     pub(crate) truth: Vec<Vec<Option<rows::Answer>>>,
     pub(crate) baselines: Vec<Baseline>,
+    /// What the log says of other policies, if that is asked for.
+    pub(crate) off_policy: Option<Vec<off_policy::Judged>>,
 }
 
 /// Runs with the numbers of their seeds, in the order they ended.
@@ -98,9 +101,12 @@ fn run_seeds(plan: &Plan) -> Result<Vec<Run>, String> {
 fn run_seed(plan: &Plan, seed: u64) -> Result<Run, String> {
     let order = Order::of(seed, &plan.learn, &plan.score, plan.learn_first);
     let stage = Stage::new(&plan.prompts, &plan.answers, &plan.events, order);
-    let steps = stage.play(&mut plan.recipe.router()?, plan.feedback, seed);
+    let mut router = plan.recipe.router()?;
+    let steps = stage.play(&mut router, plan.feedback, seed);
+    let judge = || off_policy::judge(&stage, &steps, &mut router, &plan.arms);
+    let off_policy = plan.off_policy.then(judge);
     let baselines = baselines::all(&stage, &plan.arms, plan.budget, plan.feedback, seed, plan.apgr);
-    Ok(Run { steps, truth: stage.truth, baselines })
+    Ok(Run { steps, truth: stage.truth, baselines, off_policy })
 }
 
 /// A bar on stderr if that is a terminal, else nothing.

@@ -30,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) feedback: Feedback,
     /// `(weak, strong)`.
     pub(crate) apgr: Option<(usize, usize)>,
+    pub(crate) off_policy: bool,
     pub(crate) seeds: usize,
     pub(crate) seed_base: u64,
     pub(crate) threads: usize,
@@ -110,6 +111,7 @@ impl Plan {
             budget: args.budget,
             feedback: Feedback { frozen: args.frozen, delay: args.delay, poison: args.poison },
             apgr,
+            off_policy: args.off_policy,
             seeds: args.seeds,
             seed_base: args.seed_base,
             threads,
@@ -188,10 +190,15 @@ fn read_pair(text: &str, arms: &Arms) -> Result<(usize, usize), String> {
     Ok((weak, strong))
 }
 
-/// Settings of `dragoman.yaml` from `--policy` and `--set`.
+/// Settings of `dragoman.yaml` from `--policy` and `--set`. A ranking of two arms needs evidence on both, and nothing
+/// is spent on finding the best: where it is asked for, the policy is uniform unless another is named.
 fn read_settings(args: &Args, faults: &mut Faults) -> Vec<(String, Value)> {
     const OPEN: [&str; 3] = ["policy.", "learner.", "signals."];
     let mut settings = Vec::new();
+    // What is given afterwards overrules it.
+    if args.apgr.is_some() {
+        settings.push(("policy.kind".to_owned(), "uniform".into()));
+    }
     settings.extend(args.policy.iter().map(|name| ("policy.kind".to_owned(), Value::from(name.as_str()))));
     for text in &args.set {
         match text.split_once('=').filter(|(key, _)| OPEN.iter().any(|open| key.starts_with(open))) {

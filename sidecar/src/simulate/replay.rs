@@ -15,6 +15,8 @@ pub(crate) trait Chooser {
     fn decide(&mut self, prompt: &Prompt, offered: &[bool], draw: f64) -> Choice;
     /// Learns what an earlier choice gave.
     fn learn(&mut self, prompt: &Prompt, observed: &Observed);
+    /// Scoring begins with the next decision.
+    fn score_begins(&mut self) {}
     /// An arm's configured price becomes `factor` times what it was.
     fn set_price(&mut self, arm: usize, factor: f64);
     /// The arm may be used from now on.
@@ -173,6 +175,7 @@ impl<'a> Stage<'a> {
             self.step(chooser, row, truth, draws.random(), &mut mail);
         }
         mail.closed = feedback.frozen;
+        chooser.score_begins();
         let mut log = Vec::with_capacity(self.truth.len());
         for (step, (&row, truth)) in self.order.score.iter().zip(&self.truth).enumerate() {
             self.events.iter().filter(|e| e.step == step).for_each(|e| tell(chooser, e));

@@ -1,10 +1,14 @@
 //! The numbers of a simulation, over the score phase, in the mean of all seeds.
 
+use std::ops::Range;
+
 use serde_json::{Map, Value, json};
 
 use super::Run;
 use super::apgr::{Apgr, Pair, apgr};
+use super::off_policy::{Check, check};
 use super::plan::Plan;
+use super::replay::Step;
 use super::rows::Answer;
 use super::world::Change;
 
@@ -25,15 +29,17 @@ pub(crate) struct Report {
     pub(crate) router: Mean,
     /// Standard deviation of the reward over the seeds; not of one.
     pub(crate) sd: Option<f64>,
-    /// By arm name, in the order of the rows.
-    pub(crate) shares: Vec<(String, f64)>,
+    /// The arms' names, in the order of the rows; shares are in their order.
+    pub(crate) arms: Vec<String>,
+    pub(crate) shares: Vec<f64>,
     /// The oracle's mean reward less the router's.
     pub(crate) regret: f64,
     pub(crate) baselines: Vec<BaselineMean>,
     pub(crate) apgr: Option<Apgr>,
     /// Between two changes of the world.
-    pub(crate) phases: Vec<Mean>,
+    pub(crate) phases: Vec<Phase>,
     pub(crate) added: Vec<Added>,
+    pub(crate) off_policy: Option<Vec<Check>>,
 }
 
 /// Means over steps and seeds.
@@ -42,6 +48,11 @@ pub(crate) struct Mean {
     pub(crate) reward: f64,
     /// Dollars; `None` if any is unknown.
     pub(crate) cost: Option<f64>,
+}
+
+pub(crate) struct Phase {
+    pub(crate) mean: Mean,
+    pub(crate) shares: Vec<f64>,
 }
 
 pub(crate) struct BaselineMean {
@@ -67,8 +78,9 @@ pub(crate) struct Added {
 
 impl Report {
     pub(crate) fn of(plan: &Plan, runs: &[Run]) -> Self {
-        let rewards: Vec<f64> = runs.iter().filter_map(|run| mean(&got(run, ..)).map(|m| m.reward)).collect();
-        let router = over_seeds(runs.iter().map(|run| mean(&got(run, ..))));
+        let means: Vec<Option<Mean>> = runs.iter().map(|run| mean(&got(&run.steps))).collect();
+        let rewards: Vec<f64> = means.iter().flatten().map(|m| m.reward).collect();
+        let router = over_seeds(means.into_iter());
         let baselines = baselines(runs);
         let oracle = baselines.iter().find(|b| b.name == "oracle").map_or(f64::NAN, |b| b.mean.reward);
         Self {
@@ -79,12 +91,14 @@ impl Report {
             learned: plan.learn_first.unwrap_or(plan.learn.len()),
             router,
             sd: deviation(&rewards),
-            shares: (0..plan.arms.len()).map(|a| (plan.arms.name(a).to_owned(), share(runs, a))).collect(),
+            arms: plan.arms.names().to_vec(),
+            shares: shares(plan, runs, 0..usize::MAX),
             regret: oracle - router.reward,
             baselines,
             apgr: plan.apgr.and_then(|pair| mean_apgr(runs.iter().map(|run| router_apgr(run, pair)))),
             phases: phases(plan, runs),
             added: added(plan, runs),
+            off_policy: off_policy(runs),
         }
     }
 
@@ -95,8 +109,10 @@ impl Report {
 
     /// The one object of `--json`.
     pub(crate) fn json(&self) -> Value {
-        let shares: Map<String, Value> = self.shares.iter().map(|(n, s)| (n.clone(), json!(s))).collect();
-        let phase = |mean: &Mean| json!({"reward": mean.reward, "use": self.usage(mean), "cost": mean.cost});
+        let named = |shares: &[f64]| -> Map<String, Value> {
+            self.arms.iter().cloned().zip(shares.iter().map(|share| json!(share))).collect()
+        };
+        let phase = |Phase { mean, shares }: &Phase| json!({"reward": mean.reward, "use": self.usage(mean), "cost": mean.cost, "shares": named(shares)});
         let mut object = json!({
             "policy": self.policy,
             "budget": self.budget,
@@ -106,7 +122,7 @@ impl Report {
             "reward": {"mean": self.router.reward, "sd": self.sd},
             "cost": {"mean": self.router.cost},
             "use": self.usage(&self.router),
-            "shares": shares,
+            "shares": named(&self.shares),
             "regret": self.regret,
             "baselines": self.baselines.iter().map(BaselineMean::entry).collect::<Map<_, _>>(),
         });
@@ -115,6 +131,7 @@ impl Report {
         object["cpt80"] = json!(self.apgr.map(|a| a.cpt80));
         object["phases"] = self.phases.iter().map(phase).collect();
         object["added"] = self.added.iter().map(Added::json).collect();
+        object["off_policy"] = json!(self.off_policy);
         object
     }
 }
@@ -143,9 +160,14 @@ impl Added {
     }
 }
 
-/// What the router got in a range of its steps.
-fn got(run: &Run, range: impl std::slice::SliceIndex<[super::Step], Output = [super::Step]>) -> Vec<Answer> {
-    run.steps.get(range).unwrap_or_default().iter().map(|step| step.got).collect()
+fn got(steps: &[Step]) -> Vec<Answer> {
+    steps.iter().map(|step| step.got).collect()
+}
+
+/// The steps of a run that lie within a range.
+fn within<'a>(run: &'a Run, range: &Range<usize>) -> &'a [Step] {
+    let end = range.end.min(run.steps.len());
+    run.steps.get(range.start..end).unwrap_or_default()
 }
 
 fn mean(answers: &[Answer]) -> Option<Mean> {
@@ -171,10 +193,13 @@ fn deviation(values: &[f64]) -> Option<f64> {
     (n > 1.0).then(|| (squares / (n - 1.0)).sqrt())
 }
 
-fn share(runs: &[Run], arm: usize) -> f64 {
-    let steps: usize = runs.iter().map(|run| run.steps.len()).sum();
-    let taken: usize = runs.iter().map(|run| run.steps.iter().filter(|s| s.choice.arm == arm).count()).sum();
-    taken as f64 / steps.max(1) as f64
+/// What part of the steps within the range each arm got.
+fn shares(plan: &Plan, runs: &[Run], range: Range<usize>) -> Vec<f64> {
+    let mut taken = vec![0.0; plan.arms.len()];
+    let steps = || runs.iter().flat_map(|run| within(run, &range));
+    steps().for_each(|step| taken[step.choice.arm] += 1.0);
+    let total = steps().count().max(1) as f64;
+    taken.into_iter().map(|n| n / total).collect()
 }
 
 fn baselines(runs: &[Run]) -> Vec<BaselineMean> {
@@ -193,7 +218,7 @@ fn baselines(runs: &[Run]) -> Vec<BaselineMean> {
 
 /// By what was predicted when each row was decided.
 fn router_apgr(run: &Run, (weak, strong): (usize, usize)) -> Option<Apgr> {
-    let pair = |(step, truth): (&super::Step, &Vec<Option<Answer>>)| {
+    let pair = |(step, truth): (&Step, &Vec<Option<Answer>>)| {
         let of = |arm: usize| step.choice.predicted.get(arm).copied().flatten().map(|p| p.reward);
         let gain = of(strong)? - of(weak)?;
         Some(Pair { gain, weak: truth[weak]?.reward, strong: truth[strong]?.reward })
@@ -210,13 +235,17 @@ fn mean_apgr(all: impl Iterator<Item = Option<Apgr>>) -> Option<Apgr> {
 }
 
 /// Cut at every step at which something changes.
-fn phases(plan: &Plan, runs: &[Run]) -> Vec<Mean> {
+fn phases(plan: &Plan, runs: &[Run]) -> Vec<Phase> {
     let mut cuts: Vec<usize> = plan.events.iter().map(|e| e.step).filter(|s| *s > 0).collect();
     cuts.dedup();
     let end = runs.iter().map(|run| run.steps.len()).max().unwrap_or(0);
     let starts = std::iter::once(0).chain(cuts.iter().copied());
     let ends = cuts.iter().copied().chain(std::iter::once(end));
-    starts.zip(ends).map(|(from, to)| over_seeds(runs.iter().map(|run| mean(&got(run, from..to))))).collect()
+    let phase = |(from, to): (usize, usize)| {
+        let mean = over_seeds(runs.iter().map(|run| mean(&got(within(run, &(from..to))))));
+        Phase { mean, shares: shares(plan, runs, from..to) }
+    };
+    starts.zip(ends).map(phase).collect()
 }
 
 fn added(plan: &Plan, runs: &[Run]) -> Vec<Added> {
@@ -241,6 +270,11 @@ fn added(plan: &Plan, runs: &[Run]) -> Vec<Added> {
             }
         })
         .collect()
+}
+
+fn off_policy(runs: &[Run]) -> Option<Vec<Check>> {
+    let seeds: Option<Vec<_>> = runs.iter().map(|run| run.off_policy.as_deref()).collect();
+    seeds.map(|seeds| check(&seeds))
 }
 
 /// The first number of steps after which the share of the last 50 is 10 % or more.

@@ -1,7 +1,7 @@
 //! The seam: the production learner, snapshot and decision as one [`Chooser`]. All that knows them stands here.
 
 use dragoman_core::config::{Config, Price, Routing};
-use dragoman_core::decision::{Candidate, decide};
+use dragoman_core::decision::{Candidate, Decision, decide};
 use dragoman_core::learner::{Base, Learner, Observation};
 use dragoman_core::request::RequestFacts;
 use dragoman_core::snapshot::Snapshot;
@@ -14,6 +14,9 @@ use super::replay::{Choice, Chooser, Observed, Predicted};
 const TOKENS_PER_DOLLAR: f64 = 1e6;
 /// While fewer observations than this are known, each is published at once.
 const EAGER: u64 = 100;
+
+/// A draw beyond all exploration: the best candidate is taken.
+const NEVER: f64 = 1.0;
 
 /// What all routers of a simulation are made with.
 #[derive(Debug, Clone)]
@@ -30,6 +33,8 @@ pub(crate) struct Router<'a> {
     /// The configuration as it is by now: prices and arms change.
     routing: Routing,
     snapshot: Snapshot,
+    /// The snapshot with which scoring began.
+    start: Option<Snapshot>,
     present: Vec<bool>,
     observations: u64,
     unpublished: u64,
@@ -67,7 +72,8 @@ impl Recipe {
         let learner = Learner::new(self.config.learner, self.base.clone(), routing.policy.budget);
         let snapshot = learner.snapshot(routing.clone(), 1, 0).map_err(|e| e.to_string())?;
         let present = vec![true; routing.routes.len()];
-        Ok(Router { recipe: self, learner, routing, snapshot, present, observations: 0, unpublished: 0 })
+        let (start, observations, unpublished) = (None, 0, 0);
+        Ok(Router { recipe: self, learner, routing, snapshot, start, present, observations, unpublished })
     }
 }
 
@@ -130,20 +136,20 @@ impl Router<'_> {
     fn price(&mut self, arm: usize) -> Option<&mut Price> {
         self.routing.models.get_mut(arm).map(|m| &mut m.price)
     }
+
+    /// The arm that the snapshot with which scoring began takes among the offered ones, without exploring.
+    pub(crate) fn at_start(&mut self, prompt: &Prompt, offered: &[bool]) -> Option<usize> {
+        let open = (0..offered.len()).filter(|&arm| offered[arm]).collect();
+        let decision = decide_among(self.start.as_mut()?, open, prompt, NEVER)?;
+        Some(decision.candidates.get(decision.chosen?)?.route)
+    }
 }
 
 impl Chooser for Router<'_> {
     fn decide(&mut self, prompt: &Prompt, offered: &[bool], draw: f64) -> Choice {
         let open: Vec<usize> = (0..offered.len()).filter(|&a| offered[a] && self.present[a]).collect();
         let first = open.first().copied().unwrap_or_default();
-        let routing = &mut self.snapshot.meta.routing;
-        routing.default_model = first;
-        if let Some(rule) = routing.decisions.first_mut() {
-            rule.routes = open;
-        }
-        let facts = uncapped(prompt);
-        let decision = decide(&self.snapshot, &prompt.context, &prompt.signals, API, &facts, draw);
-        let Ok(decision) = decision else {
+        let Some(decision) = decide_among(&mut self.snapshot, open, prompt, draw) else {
             return Choice { arm: first, propensity: 1.0, predicted: vec![None; offered.len()] };
         };
         let mut predicted = vec![None; offered.len()];
@@ -176,6 +182,10 @@ impl Chooser for Router<'_> {
         }
     }
 
+    fn score_begins(&mut self) {
+        self.start = Some(self.snapshot.clone());
+    }
+
     fn set_price(&mut self, arm: usize, factor: f64) {
         self.reload(|router| {
             if let Some(price) = router.price(arm) {
@@ -191,6 +201,16 @@ impl Chooser for Router<'_> {
     fn remove_arm(&mut self, arm: usize) {
         self.reload(|router| router.present[arm] = false);
     }
+}
+
+/// The snapshot's decision with `open` arms as the only candidates, the first of them the default.
+fn decide_among(snapshot: &mut Snapshot, open: Vec<usize>, prompt: &Prompt, draw: f64) -> Option<Decision> {
+    let routing = &mut snapshot.meta.routing;
+    routing.default_model = open.first().copied().unwrap_or_default();
+    if let Some(rule) = routing.decisions.first_mut() {
+        rule.routes = open;
+    }
+    decide(snapshot, &prompt.context, &prompt.signals, API, &uncapped(prompt), draw).ok()
 }
 
 /// A recorded cost is what the answer cost, however long: no cap of tokens stands over it. Nor do the prompt's tokens

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::apgr::Apgr;
+use super::off_policy::Check;
 use super::report::{Mean, Report};
 
 pub(crate) fn text(report: &Report) -> String {
@@ -25,13 +26,13 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
     let sd = report.sd.map_or("-".into(), |sd| format!("{sd:.4}"));
     writeln!(out, "\nsd of the reward over seeds {sd}, regret to the oracle {:.4}", report.regret)?;
     writeln!(out, "\nshares")?;
-    for (arm, share) in &report.shares {
+    for (arm, share) in report.arms.iter().zip(&report.shares) {
         writeln!(out, "  {arm:width$}{:6.1} %", 100.0 * share)?;
     }
     if report.phases.len() > 1 {
         writeln!(out, "\nphases")?;
         for (number, phase) in report.phases.iter().enumerate() {
-            line(out, width, report, &format!("  {}", number + 1), phase, None)?;
+            line(out, width, report, &format!("  {}", number + 1), &phase.mean, None)?;
         }
     }
     for added in &report.added {
@@ -42,6 +43,23 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
             out,
             "\n{} added at {}: 10 % {held} (in {reached:.0} % of the seeds); share after 300 steps {late}",
             added.arm, added.step
+        )?;
+    }
+    checks(out, width, report.off_policy.as_deref().unwrap_or_default())
+}
+
+fn checks(out: &mut String, width: usize, checks: &[Check]) -> std::fmt::Result {
+    if !checks.is_empty() {
+        writeln!(
+            out,
+            "\n{:width$}  {:>7}  {:>8}  {:>7}  {:>8}  {:>6}",
+            "off-policy", "", "estimate", "truth", "coverage", "width"
+        )?;
+    }
+    for Check { target, estimator, estimate, truth, coverage, width: wide } in checks {
+        writeln!(
+            out,
+            "{target:width$}  {estimator:>7}  {estimate:8.4}  {truth:7.4}  {coverage:8.3}  {wide:6.4}"
         )?;
     }
     Ok(())

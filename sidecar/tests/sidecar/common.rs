@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
 use dragoman_core::config::Config;
 use dragoman_core::context::Context;
+use dragoman_core::policy::Factor;
 use dragoman_core::replay::{CandidateRecord, ReplayRecord, SCHEMA, Stages, replay_id};
 use dragoman_core::request::{Api, RequestFacts};
 use dragoman_core::response::ResponseFacts;
@@ -86,10 +87,7 @@ fn write_projection(dir: &Path) {
     use safetensors::tensor::{Dtype, TensorView};
     let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
     let components: Vec<f32> = (0..4 * D).map(|i| if i / D == i % D { 1.0 } else { 0.0 }).collect();
-    let parts = [
-        ("mean", vec![D], bytes(&[0.1; D])),
-        ("components", vec![4, D], bytes(&components)),
-    ];
+    let parts = [("mean", vec![D], bytes(&[0.1; D])), ("components", vec![4, D], bytes(&components))];
     let views = parts.iter().map(|(n, s, b)| (*n, TensorView::new(Dtype::F32, s.clone(), b).unwrap()));
     let file = safetensors::serialize(views, None).unwrap();
     std::fs::write(dir.join("projection.safetensors"), file).unwrap();
@@ -233,7 +231,10 @@ impl Http {
 pub(crate) fn parameters(snapshot: &Snapshot) -> Vec<(Vec<f32>, Vec<f32>, Vec<f32>)> {
     (0..snapshot.meta.routing.routes.len())
         .map(|i| snapshot.route(i).unwrap())
-        .map(|a| (a.theta.to_vec(), a.length.to_vec(), a.factor.to_vec()))
+        .map(|a| {
+            let Factor::Triangle(factor) = a.factor else { panic!("kernel features have a triangle") };
+            (a.theta.to_vec(), a.length.to_vec(), factor.to_vec())
+        })
         .collect()
 }
 

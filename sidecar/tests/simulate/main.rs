@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // in a test that is how to fail
 
 mod faults;
+mod off_policy;
 mod world;
 
 use std::path::{Path, PathBuf};

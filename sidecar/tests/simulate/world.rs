@@ -71,6 +71,7 @@ fn an_arm_that_is_added_or_removed_is_used_only_while_it_is_there() {
     let file = file.to_str().unwrap();
     let report = house.report(&[file, "--add-arm", "coder@100", "--seeds", "2"]);
     assert!(number(&report, "/phases/0/cost") < 0.0011, "the poet alone");
+    assert_eq!(report["phases"][0]["shares"], json!({"house/poet": 1.0, "house/coder": 0.0}));
     assert_eq!(report["added"][0]["arm"], "house/coder");
     let report = house.report(&[file, "--remove-arm", "poet@100", "--seeds", "2"]);
     assert!(number(&report, "/phases/1/cost") > 0.0099, "the coder alone");
@@ -95,6 +96,7 @@ fn apgr_is_high_where_the_gain_can_be_seen_and_needs_no_costs() {
         "--seeds",
         "2",
     ]);
+    assert_eq!(report["policy"], "uniform", "unless another is named");
     assert!(number(&report, "/apgr") > 0.8, "{report}");
     assert!(number(&report, "/cpt50") < number(&report, "/cpt80"));
     assert!(number(&report, "/baselines/prompt_length/apgr").is_finite());

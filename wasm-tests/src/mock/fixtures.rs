@@ -6,7 +6,7 @@ use dragoman_core::config::{
 };
 use dragoman_core::context::{META, SIGNALS};
 use dragoman_core::learner::Pace;
-use dragoman_core::policy::{BIAS, Features, Landmarks, Projection, packed_index, packed_len};
+use dragoman_core::policy::{BIAS, Factor, Features, Landmarks, Projection, packed_index, packed_len};
 use dragoman_core::replay::ReplayRecord;
 use dragoman_core::request::Api;
 use dragoman_core::snapshot::{RouteParams, SCHEMA, SigningKey, Snapshot, SnapshotMeta};
@@ -114,7 +114,7 @@ impl Plan {
         let params = |i: usize| RouteParams {
             theta: vec![self.worth_in_code[i], self.worth[i] / BIAS],
             length: vec![0.0; 2],
-            factor: factor.clone(),
+            factor: Factor::Triangle(factor.clone()),
         };
         let meta = SnapshotMeta { version: self.version, ..self.meta.clone() };
         Snapshot::new(meta, Features::Landmarks(landmarks), &[0, 1, 2].map(params))
@@ -146,7 +146,13 @@ fn meta(version: u64) -> SnapshotMeta {
             routes: vec![0, 1, 2],
         }],
         keywords: vec![],
-        policy: PolicyParams { kind: PolicyKind::Linucb, alpha: 0.0, epsilon: 0.0, cost_weight: 0.0, budget: None },
+        policy: PolicyParams {
+            kind: PolicyKind::Linucb,
+            alpha: 0.0,
+            epsilon: 0.0,
+            cost_weight: 0.0,
+            budget: None,
+        },
         privacy: Privacy { store_prompts: false },
     };
     SnapshotMeta {

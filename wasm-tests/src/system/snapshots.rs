@@ -4,7 +4,7 @@ use base64::Engine as _;
 use dragoman_core::config::Routing;
 use dragoman_core::context::{META, SIGNALS};
 use dragoman_core::learner::Pace;
-use dragoman_core::policy::{BIAS, Features, Landmarks, Projection, packed_len};
+use dragoman_core::policy::{BIAS, Factor, Features, Landmarks, Projection, packed_len};
 use dragoman_core::snapshot::{RouteParams, SCHEMA, SigningKey, Snapshot, SnapshotMeta};
 
 use super::System;
@@ -34,7 +34,7 @@ pub fn favouring(routing: &Routing, version: u64, favour: &Favour) -> Snapshot {
     let params = |reward: f32| {
         let mut theta = vec![0.0; k];
         theta[m] = reward / BIAS; // the constant feature is the last
-        RouteParams { theta, length: vec![0.0; k], factor: vec![0.0; packed_len(k)] }
+        RouteParams { theta, length: vec![0.0; k], factor: Factor::Triangle(vec![0.0; packed_len(k)]) }
     };
     let routes: Vec<RouteParams> = routing
         .routes

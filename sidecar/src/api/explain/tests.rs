@@ -65,7 +65,8 @@ fn a_uniform_policy_says_so_whichever_route_it_took() {
     for (route, explored) in [("d/a", true), ("d/b", false)] {
         let record = ReplayRecord { explored, ..record(&[("d/a", 0.1), ("d/b", 0.9)], Some(route)) };
         let told = sentences(&record, &policy(PolicyKind::Uniform)).join(" ");
-        let expected = format!("Chance took `{route}`: the policy is uniform and takes every candidate alike");
+        let expected =
+            format!("Chance took `{route}`: the policy is uniform and takes every candidate alike");
         assert!(told.contains(&expected), "{told}");
     }
 }

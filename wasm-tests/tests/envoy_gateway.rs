@@ -332,8 +332,9 @@ fn bad_snapshots(system: &System) {
 /// A signed snapshot with a NaN: `Snapshot::new` would refuse it, so its bytes are changed before signing.
 fn nan_snapshot(system: &System, like: &dragoman_core::snapshot::Snapshot) -> Vec<u8> {
     let blob = sign(system, like);
-    let one = 1.0f32.to_le_bytes();
-    let at = blob.windows(4).rposition(|w| w == one).expect("theta has a 1.0");
+    let best = like.route(2).expect("the route of c").theta;
+    let best = best.last().expect("its constant").to_le_bytes();
+    let at = blob.windows(4).rposition(|w| w == best).expect("θ is in the blob as it is");
     let mut payload = blob[72..].to_vec();
     payload[at - 72..at - 68].copy_from_slice(&f32::NAN.to_le_bytes());
     sign_payload(system, &payload)

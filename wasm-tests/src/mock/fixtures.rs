@@ -6,7 +6,7 @@ use dragoman_core::config::{
 };
 use dragoman_core::context::{META, SIGNALS};
 use dragoman_core::learner::Pace;
-use dragoman_core::policy::{BIAS, Factor, Features, Landmarks, Projection, packed_len};
+use dragoman_core::policy::{BIAS, Factor, Features, Landmarks, Projection, packed_index, packed_len};
 use dragoman_core::replay::ReplayRecord;
 use dragoman_core::request::Api;
 use dragoman_core::snapshot::{RouteParams, SCHEMA, SigningKey, Snapshot, SnapshotMeta};
@@ -108,10 +108,13 @@ impl Plan {
         projection[EMBEDDING + 15] = SHARP; // code
         let projection = Projection::new(1, CONTEXT, projection).expect("a projection");
         let landmarks = Landmarks::new(projection, vec![SHARP], vec![1.0]).expect("a landmark");
+        // A width of 1: any route may be better than it looks.
+        let mut factor = vec![0.0; packed_len(2)];
+        factor[packed_index(1, 1)] = 1.0 / BIAS;
         let params = |i: usize| RouteParams {
             theta: vec![self.worth_in_code[i], self.worth[i] / BIAS],
             length: vec![0.0; 2],
-            factor: Factor::Triangle(vec![0.0; packed_len(2)]),
+            factor: Factor::Triangle(factor.clone()),
         };
         let meta = SnapshotMeta { version: self.version, ..self.meta.clone() };
         Snapshot::new(meta, Features::Landmarks(landmarks), &[0, 1, 2].map(params))

@@ -11,3 +11,17 @@ pub mod numbers;
 
 /// Why a benchmark stopped: a sentence that says what to do.
 pub type Outcome<T> = Result<T, String>;
+
+/// Writes a report as JSON, with the folders it needs.
+///
+/// # Errors
+///
+/// A sentence with the path.
+pub fn write(report: &impl serde::Serialize, path: &std::path::Path) -> Outcome<()> {
+    let text =
+        serde_json::to_string_pretty(report).map_err(|e| format!("the report has no JSON form: {e}"))?;
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(path, text + "\n"))
+        .map_err(|e| format!("cannot write {}: {e}", path.display()))
+}

@@ -5,15 +5,12 @@ mod explore;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Condition, PolicyKind, Price, Routing, SignalName};
+use crate::config::{Condition, PolicyKind, Routing, SignalName};
 use crate::context::Context;
-use crate::learner::completion_tokens;
+use crate::cost::predicted_cost;
 use crate::request::{Api, RequestFacts};
 use crate::signals::Signals;
 use crate::snapshot::{Snapshot, SnapshotMeta};
-
-/// Completion tokens assumed as the most a model writes when the request sets no limit.
-const DEFAULT_MAX_OUTPUT: u32 = 4096;
 
 /// What one candidate route is worth to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -125,12 +122,6 @@ fn score(snapshot: &Snapshot, routes: &[usize], context: &Context, facts: &Reque
     let mut candidates = Vec::with_capacity(routes.len());
     candidates.extend(routes.iter().copied().filter_map(candidate));
     candidates
-}
-
-/// ĉ in dollars: known prices times the request's tokens and the predicted length of the answer.
-pub(crate) fn predicted_cost(price: Price, length: f32, facts: &RequestFacts) -> f64 {
-    let cap = facts.max_output_tokens.unwrap_or(DEFAULT_MAX_OUTPUT);
-    price.dollars(f64::from(facts.token_estimate), completion_tokens(length, cap))
 }
 
 /// The best candidate: `Some(None)` is the default route outside the candidates, `None` that there is none.

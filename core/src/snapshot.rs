@@ -101,7 +101,7 @@ impl Snapshot {
 
     /// The parameters of route `index`; `None` if there is no such route.
     pub fn route(&self, index: usize) -> Option<ArmParams<'_>> {
-        let k = self.features.len();
+        let k = self.features.size();
         let row = |all, width: usize| <[f32]>::get(all, index * width..(index + 1) * width);
         let numbers = row(&self.factor, self.factor_len())?;
         let factor = match self.features {
@@ -113,7 +113,7 @@ impl Snapshot {
 
     /// Numbers of each route's factor. A low-rank one has any number of whole panels.
     fn factor_len(&self) -> usize {
-        let k = self.features.len();
+        let k = self.features.size();
         match self.features {
             Features::Landmarks(_) => packed_len(k),
             Features::Whole(_) => {
@@ -156,7 +156,7 @@ impl Snapshot {
         if *schema != SCHEMA {
             return Err(SnapshotError::Schema(*schema));
         }
-        let (n, k) = (routing.routes.len(), self.features.len());
+        let (n, k) = (routing.routes.len(), self.features.size());
         if self.features.columns() < crate::context::SIGNALS + crate::context::META {
             return malformed(format!("the features take only {} numbers", self.features.columns()));
         }

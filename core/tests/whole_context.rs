@@ -133,7 +133,7 @@ fn the_length_of_answers_is_learned_with_its_mean() {
     }
     let params = learner.params(&routing).unwrap();
     let length = params[0].params().score(context.values()).length;
-    let tokens = dragoman_core::learner::completion_tokens(length, 10_000);
+    let tokens = dragoman_core::cost::completion_tokens(length, 10_000);
     // The log-normal with these logarithms has the mean √(100 · 1000) · exp(s²/2) = 614.
     assert!((tokens - 614.0).abs() < 10.0, "{tokens}");
 }

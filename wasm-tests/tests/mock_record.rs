@@ -63,7 +63,7 @@ fn learned() -> Snapshot {
         };
         assert!(learner.observe(&observation));
     }
-    assert!(learner.features().len() > 1, "with landmarks");
+    assert!(learner.features().size() > 1, "with landmarks");
     learner.snapshot(routing, 3, 0).unwrap()
 }
 

@@ -74,7 +74,7 @@ fn projection() -> Option<Projection> {
 
 /// Parameters of one route in `features` without a single zero.
 pub(crate) fn params(features: &Features, random: &mut ChaCha8Rng) -> RouteParams {
-    let k = features.len();
+    let k = features.size();
     let mut numbers = |n: usize, scale: f32| (0..n).map(|_| random.random_range(0.1..1.0) * scale).collect();
     let (theta, length) = (numbers(k, 0.1), numbers(k, 0.01));
     let factor = match features {

@@ -1,11 +1,10 @@
 //! `make bench-filter`: prints the tables and writes `target/bench/filter.json`. With `--quick` it only shows that
 //! everything works.
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use dragoman_bench::Outcome;
-use dragoman_bench::filter::{Effort, Report, run};
+use dragoman_bench::filter::{Effort, run};
+use dragoman_bench::write;
 use dragoman_wasm_tests::system::workspace;
 
 fn main() -> ExitCode {
@@ -29,13 +28,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn write(report: &Report, path: &Path) -> Outcome<()> {
-    let text =
-        serde_json::to_string_pretty(report).map_err(|e| format!("the report has no JSON form: {e}"))?;
-    let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(path, text + "\n"))
-        .map_err(|e| format!("cannot write {}: {e}", path.display()))
 }

@@ -1,11 +1,11 @@
 //! `make bench-learner`: prints the tables and writes `target/bench/learner.json`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use dragoman_bench::Outcome;
-use dragoman_bench::learner::{Effort, Report, run};
+use dragoman_bench::learner::{Effort, run};
+use dragoman_bench::write;
 use dragoman_wasm_tests::system::workspace;
 
 const USAGE: &str = "usage: bench-learner [--quick] [--data FOLDER] [--seeds N] [--features FILE] [--orders FILE]
@@ -48,13 +48,4 @@ fn effort(mut arguments: impl Iterator<Item = String>) -> Option<Effort> {
         }
     }
     Some(effort)
-}
-
-fn write(report: &Report, path: &Path) -> Outcome<()> {
-    let text =
-        serde_json::to_string_pretty(report).map_err(|e| format!("the report has no JSON form: {e}"))?;
-    let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(path, text + "\n"))
-        .map_err(|e| format!("cannot write {}: {e}", path.display()))
 }

@@ -56,7 +56,7 @@ pub(super) fn measure(form: Form, dimensions: usize, routes: usize, effort: &Eff
     Ok(Learn {
         form,
         routes,
-        dimensions: learner.features().len(),
+        dimensions: learner.features().size(),
         updates_per_s,
         p50_us: quantile(&times, 0.5) as f64 / 1e3,
         p99_us: quantile(&times, 0.99) as f64 / 1e3,

@@ -1,8 +1,8 @@
 //! How much prompts matter: the ridge that makes the observations most probable.
 //!
-//! The ridge is σ²/τ², noise by what prompts make. Nobody knows it beforehand: users who rate arbitrarily and a model that is
-//! right for every other prompt need very different ones. So it is chosen by its evidence (empirical Bayes; MacKay 1992,
-//! "Bayesian interpolation", with the noise profiled out):
+//! The ridge is σ²/τ², noise by what prompts make. Nobody knows it beforehand: users who rate arbitrarily and a model
+//! that is right for every other prompt need very different ones. So it is chosen by its evidence (empirical Bayes;
+//! MacKay 1992, "Bayesian interpolation", with the noise profiled out):
 //!
 //! ```text
 //! −2 ln p(r | ridge) = n ln(S/n) + ln|V + ridge·I| − k ln ridge,   S = Σr² − bᵀ(V + ridge·I)⁻¹b

@@ -1,7 +1,7 @@
 //! The learner: hierarchical ridge regression of rewards and answer lengths, per route, in kernel features.
 //!
-//! This room owns the sufficient statistics, the features they are in, and turning them into parameters. It must
-//! not know where observations come from or where parameters go. Its state is a pure function of the observations in
+//! This room owns the sufficient statistics, the features they are in, turning them into parameters, and the price of
+//! a dollar that holds the budget ([`pacing`]). It must not know where observations come from or where parameters go. Its state is a pure function of the observations in
 //! their order, so a rebuild from the replay log *is* the state.
 
 mod arm;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use crate::config::{LearnerConfig, Routing};
 use crate::context::Context;
+use crate::cost::excess_length;
 use crate::policy::{Features, Landmarks, Projection};
 use crate::request::RequestFacts;
 use crate::snapshot::{RouteParams, SCHEMA, Snapshot, SnapshotError, SnapshotMeta};
@@ -27,12 +28,6 @@ pub use pacing::Pace;
 
 use memory::{Memory, Observed};
 use pacing::Pacer;
-
-/// What a route is thought to answer with before anything is known, in completion tokens.
-pub const PRIOR_COMPLETION_TOKENS: f64 = 256.0;
-
-/// ln(1 + [`PRIOR_COMPLETION_TOKENS`]), which every candidate of every decision needs.
-const PRIOR_LENGTH: f64 = 5.549_076_084_895_22;
 
 /// Everything learned, by the routes' names, so that a changed configuration keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -168,7 +163,7 @@ impl Learner {
     /// The parameters of every route of `routing`, in its order. The routes of one decision compete and share; a route
     /// never seen has what they have in common.
     pub fn params(&self, routing: &Routing) -> Option<Vec<RouteParams>> {
-        let k = self.features.len();
+        let k = self.features.size();
         let blank = ArmStats::new(k);
         let mut params = vec![None; routing.routes.len()];
         for decision in 0..routing.decisions.len() {
@@ -195,7 +190,7 @@ impl Learner {
         let fitted = fit::fit(&self.base.projection, self.base.embedding, &contexts, count);
         let Some(landmarks) = fitted else { return };
         self.features = Features::Landmarks(landmarks);
-        let k = self.features.len();
+        let k = self.features.size();
         self.arms.clear();
         for seen in self.memory.iter() {
             let z: Vec<f64> = widen(&self.features.apply(seen.context.values()));
@@ -217,17 +212,6 @@ impl Learner {
 
 fn widen(z: &[f32]) -> Vec<f64> {
     z.iter().map(|v| f64::from(*v)).collect()
-}
-
-/// ln(tokens + 1) above the prior's: what the length regressor learns.
-fn excess_length(tokens: u32) -> f64 {
-    libm::log1p(f64::from(tokens)) - PRIOR_LENGTH
-}
-
-/// The completion tokens that a predicted excess length means, at most `cap`.
-pub fn completion_tokens(excess: f32, cap: u32) -> f64 {
-    let log = f64::from(excess) + PRIOR_LENGTH;
-    libm::expm1(log.clamp(0.0, 20.0)).min(f64::from(cap))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Routing;
 use crate::context::Context;
-use crate::decision::predicted_cost;
+use crate::cost::predicted_cost;
 use crate::policy::Features;
 use crate::request::RequestFacts;
 use crate::snapshot::RouteParams;
@@ -53,7 +53,7 @@ struct Request {
     route: Arc<str>,
     context: Arc<Context>,
     z: Arc<[f32]>,
-    facts: Arc<RequestFacts>,
+    facts: RequestFacts,
 }
 
 /// One candidate of one request: its reward with its bonus, and its dollars, as predicted.
@@ -86,7 +86,7 @@ impl Pacer {
             route: route.into(),
             context: Arc::clone(context),
             z: features.apply(context.values()).into(),
-            facts: Arc::new(facts.clone()),
+            facts: facts.clone(),
         });
     }
 

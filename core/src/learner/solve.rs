@@ -7,8 +7,8 @@
 //! ```
 //!
 //! so what is hard for one model is expected to be hard for the next, and a route that is new starts from what the
-//! others learned (Gelman et al., "Bayesian Data Analysis", ch. 5 and 15; hybrid LinUCB of Li et al. 2010 is the case of a flat
-//! prior). Given s the routes are independent, so all comes from `k × k` matrices: with `δ = ridge/(1 − ρ)`,
+//! others learned (Gelman et al., "Bayesian Data Analysis", ch. 5 and 15; hybrid LinUCB of Li et al. 2010 is the case
+//! of a flat prior). Given s the routes are independent, so all comes from `k × k` matrices: with `δ = ridge/(1 − ρ)`,
 //! `Aₐ = Vₐ + δI` and the Schur complement `M = (ridge/ρ)I + Σₐ δ(I − δAₐ⁻¹)`,
 //!
 //! ```text
@@ -36,10 +36,9 @@ pub(super) fn together(arms: &[&ArmStats], k: usize, ridge: f64, sharing: f64) -
     let inverses: Option<Vec<_>> =
         arms.iter().map(|arm| Some(Cholesky::of(&arm.v, k, own)?.inverse_square())).collect();
     let inverses = inverses?;
-    let common = (sharing > 0.0).then(|| complement(&inverses, k, own, ridge / sharing));
-    let common = match common {
-        Some(factor) => Some(factor?),
-        None => None,
+    let common = match sharing > 0.0 {
+        true => Some(complement(&inverses, k, own, ridge / sharing)?),
+        false => None,
     };
     let part = |of: fn(&ArmStats) -> &[f64]| weights(arms, &inverses, common.as_ref(), own, of);
     let (rewards, lengths) = (part(|a| &a.reward), part(|a| &a.length));

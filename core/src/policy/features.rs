@@ -42,16 +42,11 @@ pub struct Landmarks {
 
 impl Features {
     /// k, the number of features.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         match self {
             Self::Whole(d) => *d,
             Self::Landmarks(landmarks) => landmarks.count() + 1,
         }
-    }
-
-    /// Never: there is always the bias.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// d, the length of the context it takes.
@@ -136,7 +131,7 @@ mod tests {
     fn without_landmarks_every_context_looks_alike() {
         let features = Features::Landmarks(Landmarks::none(identity(2)));
         assert_eq!(features.apply(&[0.3, 0.7]), [BIAS]);
-        assert_eq!((features.len(), features.columns()), (1, 2));
+        assert_eq!((features.size(), features.columns()), (1, 2));
     }
 
     #[test]

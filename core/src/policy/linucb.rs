@@ -1,5 +1,5 @@
-//! LinUCB with disjoint arms (Li et al. 2010, "A contextual-bandit approach to personalized news article
-//! recommendation", algorithm 1), scored through a factor of V⁻¹.
+//! LinUCB (Li et al. 2010, "A contextual-bandit approach to personalized news article recommendation", algorithm 1),
+//! scored through a factor of the covariance of θ. How arms share what they know is the learner's.
 
 use super::factor::Factor;
 use super::lanes::dot;
@@ -7,11 +7,11 @@ use super::lanes::dot;
 /// The parameters of one arm, borrowed from a snapshot.
 #[derive(Debug, Clone, Copy)]
 pub struct ArmParams<'a> {
-    /// θ `[k]`: reward per unit of projected context.
+    /// θ `[k]`: reward per unit of feature.
     pub theta: &'a [f32],
-    /// Output length `[k]`: ln(completion tokens + 1) above its prior, per unit of projected context.
+    /// Output length `[k]`: ln(completion tokens + 1) above its prior, per unit of feature.
     pub length: &'a [f32],
-    /// Of V⁻¹.
+    /// Of Cov θ.
     pub factor: Factor<&'a [f32]>,
 }
 
@@ -20,14 +20,14 @@ pub struct ArmParams<'a> {
 pub struct Score {
     /// q̂ = θᵀz, the predicted reward.
     pub reward: f32,
-    /// √(zᵀV⁻¹z), the width of the confidence interval before α.
+    /// √(zᵀ Cov(θ) z), the standard deviation of q̂.
     pub width: f32,
     /// The predicted ln(completion tokens + 1) above its prior.
     pub length: f32,
 }
 
 impl ArmParams<'_> {
-    /// Scores the projected context `z` `[k]`.
+    /// Scores the features `z` `[k]` of a context.
     pub fn score(&self, z: &[f32]) -> Score {
         Score { reward: dot(self.theta, z), width: self.factor.width(z), length: dot(self.length, z) }
     }

@@ -13,7 +13,7 @@ const META_KEY: &str = "dragoman";
 pub(super) fn write(snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
     let malformed = |e: &dyn std::fmt::Display| SnapshotError::Malformed(e.to_string());
     let meta = serde_json::to_string(&snapshot.meta).map_err(|e| malformed(&e))?;
-    let (n, k) = (snapshot.meta.routing.routes.len(), snapshot.features.len());
+    let (n, k) = (snapshot.meta.routing.routes.len(), snapshot.features.size());
     let mut parts = vec![
         ("theta", vec![n, k], snapshot.theta.as_slice()),
         ("length", vec![n, k], &snapshot.length),

@@ -1,8 +1,8 @@
 //! One record as the estimators see it: what could have answered, how likely it was, how likely the target makes it.
 
 use dragoman_core::config::Config;
+use dragoman_core::cost::PRIOR_COMPLETION_TOKENS;
 use dragoman_core::evaluate::Logged;
-use dragoman_core::learner::PRIOR_COMPLETION_TOKENS;
 use dragoman_core::replay::ReplayRecord;
 use serde::Serialize;
 

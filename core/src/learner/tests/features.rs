@@ -27,10 +27,10 @@ fn there_are_as_many_landmarks_as_asked_for_or_as_prompts() {
 #[test]
 fn a_learner_has_at_most_as_many_features_as_dimensions() {
     let mut learner = kernel(8, 0.0, None);
-    assert_eq!(learner.features().len(), 1, "before it is fitted there is the constant alone");
+    assert_eq!(learner.features().size(), 1, "before it is fitted there is the constant alone");
     for (i, x) in prompts(300).iter().enumerate() {
         observe(&mut learner, A, x, 0.5, None);
-        assert_eq!(learner.features().len(), if i + 1 < 32 { 1 } else { 8 });
+        assert_eq!(learner.features().size(), if i + 1 < 32 { 1 } else { 8 });
     }
 }
 

@@ -76,7 +76,8 @@ impl EncoderFiles {
     }
 
     fn load(&self, max_tokens: usize) -> Result<Encoder, String> {
-        Encoder::load(self.model.clone(), &self.tokenizer, max_tokens).map_err(|e| format!("{}: {e}", self.name))
+        Encoder::load(self.model.clone(), &self.tokenizer, max_tokens)
+            .map_err(|e| format!("{}: {e}", self.name))
     }
 
     fn key(&self, max_tokens: usize) -> [u8; 32] {

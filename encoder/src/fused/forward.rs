@@ -95,14 +95,13 @@ impl<S: Simd> Model<S> {
         let dense = |name: &str, outputs: usize, inputs: usize| {
             file.dense(name, outputs, inputs).map(|(weight, bias)| Dense { weight, bias })
         };
-        let pooled = if shape.head > 0 { shape.head } else { d };
         Ok(Self {
             up: (shape.embedding_rank != d).then(|| matrix(file::UP, d, shape.embedding_rank)).transpose()?,
             embedding_norm: norm(file::EMBEDDING_NORM.into())?,
             layers: (0..shape.layers).map(layer).collect::<Result<_, _>>()?,
             final_norm: norm(file::FINAL_NORM.into())?,
             head: (shape.head > 0).then(|| dense(file::HEAD, shape.head, d)).transpose()?,
-            projection: dense(file::PROJECTION, shape.output, pooled)?,
+            projection: dense(file::PROJECTION, shape.output, d + shape.head)?,
             shape,
             table: file.table()?,
         })
@@ -211,14 +210,15 @@ impl<S: Simd> Model<S> {
                 S::store(mean, next);
             }
         }
-        let hidden = self.head.as_ref().map(|head| {
+        let mut pooled = mean.to_vec();
+        if let Some(head) = &self.head {
             let mut made = super::lines::to_lines(&head.apply::<S>(mean));
             for x in vectors_mut::<S>(&mut made) {
                 S::store(x, gelu::<S>(S::load(x)));
             }
-            made
-        });
-        let mut embedding = self.projection.apply::<S>(hidden.as_deref().unwrap_or(mean));
+            pooled.extend(made);
+        }
+        let mut embedding = self.projection.apply::<S>(&pooled);
         let scale = 1.0 / (embedding.iter().map(|x| x * x).sum::<f32>() + 1e-12).sqrt();
         embedding.iter_mut().for_each(|x| *x *= scale);
         embedding

@@ -75,7 +75,8 @@ impl EncoderFiles {
     }
 
     fn load(&self, max_tokens: usize) -> Result<Encoder, String> {
-        Encoder::load(&self.onnx, &self.tokenizer, max_tokens).map_err(|e| format!("{}: {e}", self.name))
+        Encoder::load(self.onnx.clone(), &self.tokenizer, max_tokens)
+            .map_err(|e| format!("{}: {e}", self.name))
     }
 
     fn key(&self, max_tokens: usize) -> [u8; 32] {

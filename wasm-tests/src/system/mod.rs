@@ -305,7 +305,7 @@ pub fn wait_until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
 
 /// Four loopback ports that were free a moment ago, below those the kernel gives to outgoing connections: the
 /// sidecar's tries to reach an Envoy that is still starting must not take Envoy's own port.
-fn free_ports() -> [SocketAddr; 4] {
+pub fn free_ports() -> [SocketAddr; 4] {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let ports = 20_000..32_000;
     let free = || loop {

@@ -35,13 +35,13 @@ pub(super) fn start_s(effort: &Effort) -> Outcome<f64> {
 }
 
 /// Resident MB of Envoy with one worker and with two, after a load that each had a part of.
-pub(super) fn rss_mb(effort: &Effort) -> Outcome<Workers> {
+pub(super) fn resident_mb(effort: &Effort) -> Outcome<Workers> {
     let tokenizer = workspace("models/dragoman-small/tokenizer.json");
     let requests = Prompts::load(&tokenizer)?.requests(TOKENS)?;
-    Ok(Workers { one: rss(1, &requests, effort)?, two: rss(2, &requests, effort)? })
+    Ok(Workers { one: resident(1, &requests, effort)?, two: resident(2, &requests, effort)? })
 }
 
-fn rss(workers: u32, requests: &[Vec<u8>], effort: &Effort) -> Outcome<f64> {
+fn resident(workers: u32, requests: &[Vec<u8>], effort: &Effort) -> Outcome<f64> {
     let system = Plan::default().workers(workers).start();
     decides(&system)?;
     let at = system.listen.gateway;

@@ -47,7 +47,7 @@ pub fn run(effort: &Effort) -> Outcome<Report> {
     eprintln!("Envoy with the filter …");
     report.wasm_mb = held::wasm_mb()?;
     report.start_s = held::start_s(effort)?;
-    report.rss_mb = held::rss_mb(effort)?;
+    report.rss_mb = held::resident_mb(effort)?;
     for folder in &effort.models {
         contest::run(folder, effort, &mut report)?;
     }

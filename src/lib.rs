@@ -30,7 +30,10 @@ mod worker;
 use proxy_wasm::types::LogLevel;
 
 /// The encoder shipped with the filter: graph and tokenizer.
-const ENCODER_ONNX: &[u8] = include_bytes!("../models/dragoman-small/model.onnx");
+#[cfg(not(feature = "tract"))]
+const ENCODER_MODEL: &[u8] = include_bytes!("../models/dragoman-small/model.fused");
+#[cfg(feature = "tract")]
+const ENCODER_MODEL: &[u8] = include_bytes!("../models/dragoman-small/model.onnx");
 const ENCODER_TOKENIZER: &[u8] = include_bytes!("../models/dragoman-small/tokenizer.json");
 
 proxy_wasm::main! {{

@@ -30,7 +30,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(config: RouteRole) -> Result<Self, String> {
-        let encoder = Encoder::load(crate::ENCODER_ONNX.into(), crate::ENCODER_TOKENIZER, config.max_tokens)
+        let encoder = Encoder::load(crate::ENCODER_MODEL.into(), crate::ENCODER_TOKENIZER, config.max_tokens)
             .map_err(|e| e.to_string())?;
         Ok(Self {
             encoder,

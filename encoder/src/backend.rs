@@ -1,45 +1,36 @@
-//! The runtime of the graph: tract runs any ONNX encoder of one id input and one embedding output.
+//! Which runtime a model file gets: our own kernels for `model.fused`, tract for any `model.onnx`.
 
-use std::io::Cursor;
-use std::sync::Arc;
+use std::borrow::Cow;
 
-use tract_onnx::prelude::*;
+use crate::fused::{Fused, file::is_fused};
+#[cfg(feature = "tract")]
+use crate::tract::TractModel;
 
-use crate::EncoderError;
-
-pub(crate) struct TractModel {
-    plan: Arc<TypedRunnableModel>,
+/// A loaded model: `ids → embedding`. Errors are sentences.
+pub(crate) enum Backend {
+    Fused(Fused),
+    #[cfg(feature = "tract")]
+    Tract(TractModel),
 }
 
-impl TractModel {
-    /// Parses and optimises the graph; the sequence length stays symbolic.
-    pub(crate) fn load(onnx: &[u8]) -> Result<Self, EncoderError> {
-        let model = tract_onnx::onnx()
-            .model_for_read(&mut Cursor::new(onnx))
-            .and_then(|model| model.into_optimized())
-            .map_err(|e| EncoderError::Model(format!("model.onnx cannot be loaded: {e:#}")))?;
-        let (inputs, outputs) = (model.inputs.len(), model.outputs.len());
-        if (inputs, outputs) != (1, 1) {
-            return Err(EncoderError::Model(format!(
-                "the graph must have one input (token ids) and one output (the embedding), not {inputs} and {outputs}"
-            )));
+impl Backend {
+    pub(crate) fn load(model: Cow<'static, [u8]>) -> Result<Self, String> {
+        if is_fused(&model) {
+            return Fused::load(model).map(Self::Fused);
         }
-        let plan = model
-            .into_runnable()
-            .map_err(|e| EncoderError::Model(format!("the graph cannot be run: {e:#}")))?;
-        Ok(Self { plan })
+        #[cfg(feature = "tract")]
+        return TractModel::load(&model).map(Self::Tract);
+        #[cfg(not(feature = "tract"))]
+        Err("it is not a model.fused, and this build has no runtime for other models: make one of the ONNX file \
+             with dragoman-convert, or build with the cargo feature \"tract\""
+            .into())
     }
 
-    /// Runs the graph on one sequence: `ids [S] → embedding [D]`.
-    pub(crate) fn run(&self, ids: &[u32]) -> Result<Vec<f32>, EncoderError> {
-        let failed = |e: TractError| EncoderError::Model(format!("the graph failed: {e:#}"));
-        let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
-        let input = Tensor::from_shape(&[1, ids.len()], &ids).map_err(failed)?;
-        let mut outputs = self.plan.run(tvec!(input.into())).map_err(failed)?;
-        let Some(output) = outputs.pop() else {
-            return Err(EncoderError::Model("the graph gave no output".into()));
-        };
-        let view = output.to_plain_array_view::<f32>().map_err(failed)?;
-        Ok(view.iter().copied().collect())
+    pub(crate) fn run(&self, ids: &[u32]) -> Result<Vec<f32>, String> {
+        match self {
+            Self::Fused(model) => model.run(ids),
+            #[cfg(feature = "tract")]
+            Self::Tract(model) => model.run(ids),
+        }
     }
 }

@@ -1,39 +1,50 @@
 //! Text to embedding.
 //!
-//! This room owns the tokenizer, the ONNX graph and the token cap that gives a request's cost a ceiling.
-//! It must not know what an embedding is used for: no routes, no requests, no Envoy.
+//! This room owns the tokenizer, the model and the token cap that gives a request's cost a ceiling. It must not know
+//! what an embedding is used for: no routes, no requests, no Envoy.
 
 mod backend;
+#[cfg(feature = "tract")]
+mod convert;
+mod fused;
 mod reader;
 mod text;
+#[cfg(feature = "tract")]
+mod tract;
 
+use std::borrow::Cow;
 use std::fmt;
 
-use crate::backend::TractModel;
+use crate::backend::Backend;
 use crate::reader::Reader;
 
+#[cfg(feature = "tract")]
+pub use crate::convert::{Precision, convert};
 pub use crate::text::excerpt;
 
-/// A loaded encoder: `text → tokens (capped) → ONNX graph → unit vector`.
-///
-/// Loading parses and optimises the graph (60-130 ms in V8), so do it when the plugin is configured.
+/// A loaded encoder: `text → tokens (capped) → model → unit vector`. Threads may share it.
 pub struct Encoder {
     reader: Reader,
-    model: TractModel,
+    model: Backend,
 }
 
 impl Encoder {
-    /// Loads an encoder from the bytes of `model.onnx` and `tokenizer.json`.
+    /// Loads an encoder from the bytes of its model and its `tokenizer.json`.
     ///
-    /// The graph takes one `i64[1, S]` input of token ids and gives one `f32[1, D]` output; `max_tokens`
-    /// (special tokens included, at least 3) caps `S`.
+    /// The model is a `model.fused` or, with the cargo feature `tract`, an ONNX graph with one `i64[1, S]` input of token
+    /// ids and one `f32[1, D]` output. `max_tokens` (special tokens included, at least 3) caps S. Loading takes
+    /// milliseconds, with tract about a hundred: do it when the plugin is configured.
+    ///
+    /// # Errors
+    ///
+    /// Which of the two files is wrong, and why.
     pub fn load(
-        onnx: std::borrow::Cow<'static, [u8]>,
+        model: Cow<'static, [u8]>,
         tokenizer: &[u8],
         max_tokens: usize,
     ) -> Result<Self, EncoderError> {
         let reader = Reader::load(tokenizer, max_tokens)?;
-        let model = TractModel::load(&onnx)?;
+        let model = Backend::load(model).map_err(EncoderError::Model)?;
         Ok(Self { reader, model })
     }
 
@@ -42,17 +53,17 @@ impl Encoder {
         self.reader.ids(text)
     }
 
-    /// The embedding of `text`: `D` floats of unit length (the graph normalises).
+    /// The embedding of `text`: `D` floats of unit length (the model normalises).
     pub fn embed(&self, text: &str) -> Result<Vec<f32>, EncoderError> {
         self.embed_ids(&self.tokenize(text)?)
     }
 
-    /// The embedding of token ids as [`Encoder::tokenize`] gives them.
+    /// The embedding of token ids, special tokens included; no cap.
     pub fn embed_ids(&self, ids: &[u32]) -> Result<Vec<f32>, EncoderError> {
-        let embedding = self.model.run(ids)?;
+        let embedding = self.model.run(ids).map_err(EncoderError::Model)?;
         match embedding.iter().all(|v| v.is_finite()) {
             true => Ok(embedding),
-            false => Err(EncoderError::Model("the graph gave a value that is not finite".into())),
+            false => Err(EncoderError::Model("it gave a value that is not finite".into())),
         }
     }
 }
@@ -62,7 +73,7 @@ impl Encoder {
 pub enum EncoderError {
     /// The tokenizer could not be loaded or refused the text.
     Tokenizer(String),
-    /// The graph could not be loaded or run.
+    /// The model could not be loaded or run.
     Model(String),
 }
 

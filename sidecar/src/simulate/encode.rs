@@ -31,7 +31,7 @@ pub(crate) struct Prompt {
 /// The files of an encoder: those shipped in the binary, or of a folder.
 pub(crate) struct EncoderFiles {
     name: String,
-    onnx: Cow<'static, [u8]>,
+    model: Cow<'static, [u8]>,
     tokenizer: Cow<'static, [u8]>,
     projection: Cow<'static, [u8]>,
 }
@@ -43,7 +43,7 @@ impl EncoderFiles {
     pub(crate) fn shipped() -> Self {
         Self {
             name: "the shipped encoder".into(),
-            onnx: Cow::Borrowed(include_bytes!("../../../models/dragoman-small/model.onnx")),
+            model: Cow::Borrowed(include_bytes!("../../../models/dragoman-small/model.fused")),
             tokenizer: Cow::Borrowed(include_bytes!("../../../models/dragoman-small/tokenizer.json")),
             projection: Cow::Borrowed(include_bytes!(
                 "../../../models/dragoman-small/projection.safetensors"
@@ -62,7 +62,8 @@ impl EncoderFiles {
         };
         Ok(Self {
             name: folder.display().to_string(),
-            onnx: read("model.onnx")?,
+            // What the filter would run; a model of another architecture has only the graph.
+            model: read("model.fused").or_else(|_| read("model.onnx"))?,
             tokenizer: read("tokenizer.json")?,
             projection: read(projection::FILE)?,
         })
@@ -75,12 +76,12 @@ impl EncoderFiles {
     }
 
     fn load(&self, max_tokens: usize) -> Result<Encoder, String> {
-        Encoder::load(self.onnx.clone(), &self.tokenizer, max_tokens)
+        Encoder::load(self.model.clone(), &self.tokenizer, max_tokens)
             .map_err(|e| format!("{}: {e}", self.name))
     }
 
     fn key(&self, max_tokens: usize) -> [u8; 32] {
-        hash(&[&self.onnx, &self.tokenizer, &(max_tokens as u64).to_le_bytes()])
+        hash(&[&self.model, &self.tokenizer, &(max_tokens as u64).to_le_bytes()])
     }
 }
 

@@ -1,0 +1,126 @@
+//! What is done to single rows: layer norm, GELU, softmax. All in f32.
+
+use super::lines::Line;
+use super::simd::{ROUND, Simd, greatest, sum, vectors, vectors_mut};
+
+/// Below this eˣ is as good as zero, and still so great that a product with it is no denormal number, which processors
+/// take a hundred times as long for.
+const LEAST: f32 = -60.0;
+
+/// eˣ, relative error below 3e-7, for x up to 88; no less than e⁻⁶⁰.
+///
+/// Cody-Waite reduction and the polynomial of Cephes' `expf`.
+#[inline(always)]
+pub(super) fn exp<S: Simd>(x: S::F) -> S::F {
+    const LOG2_HIGH: f32 = 0.693_359_4;
+    const LOG2_LOW: f32 = -2.121_944_4e-4;
+    let x = S::min(S::max(x, S::splat(LEAST)), S::splat(88.0));
+    let t = S::add(S::mul(x, S::splat(std::f32::consts::LOG2_E)), S::splat(ROUND));
+    let n = S::sub(t, S::splat(ROUND));
+    let r = S::fma(n, S::splat(-LOG2_HIGH), x);
+    let r = S::fma(n, S::splat(-LOG2_LOW), r);
+    const P: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
+    let mut p = S::splat(P[0]);
+    for c in &P[1..] {
+        p = S::fma(p, r, S::splat(*c));
+    }
+    let p = S::add(S::fma(S::mul(r, r), p, r), S::splat(1.0));
+    S::scale2(p, t)
+}
+
+/// `x · Φ(x)`, absolute error below 2e-7 · |x|: erf by formula 7.1.26 of Abramowitz and Stegun.
+#[inline(always)]
+pub(super) fn gelu<S: Simd>(x: S::F) -> S::F {
+    const P: f32 = 0.327_591_1;
+    const A: [f32; 5] = [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6];
+    let z = S::mul(x, S::splat(std::f32::consts::FRAC_1_SQRT_2));
+    let size = S::max(z, S::sub(S::splat(0.0), z));
+    let t = S::div(S::splat(1.0), S::fma(S::splat(P), size, S::splat(1.0)));
+    let mut p = S::splat(A[0]);
+    for a in &A[1..] {
+        p = S::fma(p, t, S::splat(*a));
+    }
+    // erfc(|z|); erf(z) is odd, so x·Φ(x) = ½(x + |x|·erf(|z|)).
+    let rest = S::mul(S::mul(p, t), exp::<S>(S::sub(S::splat(0.0), S::mul(z, z))));
+    let magnitude = S::max(x, S::sub(S::splat(0.0), x));
+    S::mul(S::splat(0.5), S::add(x, S::fma(magnitude, S::sub(S::splat(0.0), rest), magnitude)))
+}
+
+/// `to = (x - mean) / √(variance + eps) · weight`.
+#[inline(always)]
+pub(super) fn layer_norm<S: Simd>(x: &[Line], weight: &[Line], eps: f32, to: &mut [Line]) {
+    let x = vectors::<S>(x);
+    let count = (x.len() * S::LANES) as f32;
+    let mut total = S::splat(0.0);
+    for x in x {
+        total = S::add(total, S::load(x));
+    }
+    let mean = S::splat(sum::<S>(total) / count);
+    let mut squares = S::splat(0.0);
+    for x in x {
+        let off = S::sub(S::load(x), mean);
+        squares = S::fma(off, off, squares);
+    }
+    let scale = S::splat(1.0 / (sum::<S>(squares) / count + eps).sqrt());
+    for ((x, weight), to) in x.iter().zip(vectors::<S>(weight)).zip(vectors_mut::<S>(to)) {
+        S::store(to, S::mul(S::mul(S::sub(S::load(x), mean), scale), S::load(weight)));
+    }
+}
+
+/// Every score becomes `e^(score - greatest)`; gives one over their sum. Scores to leave out are `f32::MIN`.
+#[inline(always)]
+pub(super) fn softmax<S: Simd>(scores: &mut [S::Floats]) -> f32 {
+    let mut high = S::splat(f32::MIN);
+    for score in scores.iter() {
+        high = S::max(high, S::load(score));
+    }
+    let high = S::splat(greatest::<S>(high));
+    let mut total = S::splat(0.0);
+    for score in scores {
+        let e = exp::<S>(S::sub(S::load(score), high));
+        total = S::add(total, e);
+        S::store(score, e);
+    }
+    1.0 / sum::<S>(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fused::simd::Portable;
+
+    #[test]
+    fn exp_is_exp() {
+        for i in -5999..8800 {
+            let x = i as f32 / 100.0;
+            let [got, ..] = exp::<Portable>([x; 4]);
+            let want = f64::from(x).exp();
+            assert!((f64::from(got) / want - 1.0).abs() < 3e-7, "{x}: {got} {want}");
+        }
+        assert!(exp::<Portable>([f32::MIN; 4])[0] < 1e-26);
+    }
+
+    #[test]
+    fn gelu_is_x_times_the_normal_distribution() {
+        // Φ by integrating the density (Simpson), in f64.
+        let density = |x: f64| (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        let mut phi = 0.5;
+        let step = 1.0 / 1024.0;
+        for i in 0..8192 {
+            let x = f64::from(i) * step;
+            for (x, phi) in [(x, phi), (-x, 1.0 - phi)] {
+                let [got, ..] = gelu::<Portable>([x as f32; 4]);
+                assert!((f64::from(got) - x * phi).abs() < 4e-7 * x.abs().max(0.1), "{x}: {got} {}", x * phi);
+            }
+            phi += step / 6.0 * (density(x) + 4.0 * density(x + step / 2.0) + density(x + step));
+        }
+    }
+
+    #[test]
+    fn softmax_leaves_out_what_is_masked() {
+        let mut scores = [[1.0, 2.0, f32::MIN, 3.0]];
+        let scale = softmax::<Portable>(&mut scores);
+        let total: f32 = scores[0].iter().map(|s| s * scale).sum();
+        assert!((total - 1.0).abs() < 1e-6 && scores[0][2] < 1e-25);
+    }
+}

@@ -1,0 +1,101 @@
+//! What the kernels need of a processor.
+//!
+//! This room owns the instructions: everything in it is one operation on one vector, and the only unsafe code of the
+//! crate. It must not know what is computed with them.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+mod wasm;
+
+use bytemuck::Pod;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(super) use avx512::Avx512;
+pub(super) use portable::Portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+pub(super) use wasm::Wasm;
+
+use super::lines::LINE;
+
+/// Added to a float of at most 2²², it leaves the nearest whole number in the lowest bits.
+pub(super) const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³
+
+/// Vectors of floats and of 32-bit sums.
+///
+/// Methods are inlined into a caller compiled for the processor; values of an implementation's vectors exist only
+/// where its instructions do.
+pub(super) trait Simd: Copy + 'static {
+    /// A vector of floats.
+    type F: Copy;
+    /// A vector of 32-bit numbers, or of four times as many bytes.
+    type I: Copy;
+    /// A vector of floats in memory.
+    type Floats: Pod + std::fmt::Debug;
+    /// A vector of signed bytes in memory, four for each 32-bit number.
+    type Quads: Pod;
+
+    /// Floats of a vector; divides [`LINE`].
+    const LANES: usize = size_of::<Self::Floats>() / size_of::<f32>();
+    /// Rows of a tile (see `matrix.rs`): as many as keep all sums in registers. 4 or 8.
+    const ROWS: usize;
+
+    fn load(from: &Self::Floats) -> Self::F;
+    fn store(to: &mut Self::Floats, x: Self::F);
+    fn splat(x: f32) -> Self::F;
+    fn add(a: Self::F, b: Self::F) -> Self::F;
+    fn sub(a: Self::F, b: Self::F) -> Self::F;
+    fn mul(a: Self::F, b: Self::F) -> Self::F;
+    fn div(a: Self::F, b: Self::F) -> Self::F;
+    fn min(a: Self::F, b: Self::F) -> Self::F;
+    fn max(a: Self::F, b: Self::F) -> Self::F;
+    /// `a · b + c`, rounded once or twice.
+    fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `x · 2ⁿ` for `t = ROUND + n`; x and the result must be normal numbers.
+    fn scale2(x: Self::F, t: Self::F) -> Self::F;
+
+    fn zero() -> Self::I;
+    fn load_quads(from: &Self::Quads) -> Self::I;
+    /// The four bytes in every place.
+    fn splat_quad(x: [u8; 4]) -> Self::I;
+    /// `sum + Σ wᵢxᵢ` over the four bytes of each place; x within 0..=127, so that no processor saturates.
+    fn dot(sum: Self::I, x: Self::I, w: Self::I) -> Self::I;
+    fn to_float(x: Self::I) -> Self::F;
+    /// The lowest byte of each float's bits: whole numbers after [`ROUND`] was added.
+    fn low_bytes(x: &[f32; LINE]) -> [u8; LINE];
+}
+
+/// The sum of a vector's floats.
+#[inline(always)]
+pub(super) fn sum<S: Simd>(x: S::F) -> f32 {
+    let mut floats: S::Floats = bytemuck::Zeroable::zeroed();
+    S::store(&mut floats, x);
+    bytemuck::cast_slice::<S::Floats, f32>(std::slice::from_ref(&floats)).iter().sum()
+}
+
+/// The greatest of a vector's floats.
+#[inline(always)]
+pub(super) fn greatest<S: Simd>(x: S::F) -> f32 {
+    let mut floats: S::Floats = bytemuck::Zeroable::zeroed();
+    S::store(&mut floats, x);
+    bytemuck::cast_slice::<S::Floats, f32>(std::slice::from_ref(&floats))
+        .iter()
+        .fold(f32::MIN, |a, b| a.max(*b))
+}
+
+/// Vectors of a slice of lines.
+#[inline(always)]
+pub(super) fn vectors<S: Simd>(lines: &[super::lines::Line]) -> &[S::Floats] {
+    bytemuck::must_cast_slice(lines)
+}
+
+/// Vectors of a slice of lines, to write to.
+#[inline(always)]
+pub(super) fn vectors_mut<S: Simd>(lines: &mut [super::lines::Line]) -> &mut [S::Floats] {
+    bytemuck::must_cast_slice_mut(lines)
+}

@@ -1,0 +1,60 @@
+//! Where a product's tiles go: into a grid, onto one, or as a value and its gate through GeGLU into one.
+
+use super::lines::{LINE, Line};
+use super::matrix::Sink;
+use super::pointwise::gelu;
+use super::simd::{Simd, vectors_mut};
+
+/// Rows of `stride` lines that are written.
+pub(super) struct Put<'a> {
+    pub(super) grid: &'a mut [Line],
+    pub(super) stride: usize,
+}
+
+/// Rows of `stride` lines that are added to.
+pub(super) struct Add<'a> {
+    pub(super) grid: &'a mut [Line],
+    pub(super) stride: usize,
+}
+
+/// Rows of `stride` lines that get `gelu(value) · gate`.
+pub(super) struct Gate<'a> {
+    pub(super) grid: &'a mut [Line],
+    pub(super) stride: usize,
+}
+
+/// Where `panel` lies in row `row`; the last panel may be wider than the row.
+#[inline(always)]
+fn place<S: Simd>(grid: &mut [Line], stride: usize, row: usize, panel: usize) -> &mut [S::Floats] {
+    let stride = stride * LINE / S::LANES;
+    let start = row * stride + 2 * panel;
+    vectors_mut::<S>(grid).get_mut(start..(start + 2).min((row + 1) * stride)).unwrap_or_default()
+}
+
+impl<S: Simd> Sink<S> for Put<'_> {
+    #[inline(always)]
+    fn take(&mut self, row: usize, panel: usize, product: [S::F; 2]) {
+        for (slot, x) in place::<S>(self.grid, self.stride, row, panel).iter_mut().zip(product) {
+            S::store(slot, x);
+        }
+    }
+}
+
+impl<S: Simd> Sink<S> for Add<'_> {
+    #[inline(always)]
+    fn take(&mut self, row: usize, panel: usize, product: [S::F; 2]) {
+        for (slot, x) in place::<S>(self.grid, self.stride, row, panel).iter_mut().zip(product) {
+            S::store(slot, S::add(S::load(slot), x));
+        }
+    }
+}
+
+impl<S: Simd> Sink<S> for Gate<'_> {
+    #[inline(always)]
+    fn take(&mut self, row: usize, panel: usize, [value, gate]: [S::F; 2]) {
+        let stride = self.stride * LINE / S::LANES;
+        if let Some(slot) = vectors_mut::<S>(self.grid).get_mut(row * stride + panel) {
+            S::store(slot, S::mul(gelu::<S>(value), gate));
+        }
+    }
+}

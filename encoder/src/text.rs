@@ -1,8 +1,8 @@
 //! Which part of a text is read under the token cap.
 //!
 //! The first three quarters of what may be read are the text's head, the last quarter is its tail. On the prompts of public
-//! benchmarks no way of reading is measurably better than the head alone (`bench/excerpts.py`); but where an instruction
-//! follows pasted text, the head alone is blind to it.
+//! benchmarks the router is as good with the head alone; but where an instruction follows pasted text, the head alone is
+//! blind to it (`bench/excerpts.py`).
 
 use std::borrow::Cow;
 

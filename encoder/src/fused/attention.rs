@@ -1,13 +1,20 @@
-//! Attention with rotary positions, over everything or a window, in f32.
+//! Attention with rotary positions, over everything or a window.
 //!
-//! Head by head, and for a few rows at a time: scores of those rows, softmax, their mix of the values. So the scores
-//! never leave the nearest cache. Keys and values lie in panels as weights do (see `matrix.rs`).
+//! Head by head, and a block of rows at a time: scores of those rows, softmax, their mix of the values. So the scores
+//! never leave the nearest cache. Keys and values are panels as weights are, in f32 or int8 as those (`panels.rs`).
 
-use super::lines::{LINE, Line, grow, lines};
+use std::ops::Range;
+
+use super::lines::{ByteLine, LINE, Line, grow, lines};
+use super::panels::{Panels, Window, multiply, width};
 use super::pointwise::softmax;
+use super::rows::{BLOCK, Rows};
 use super::shape::Shape;
-use super::simd::{Simd, vectors, vectors_mut};
-use super::tile;
+use super::simd::{ROUND, Simd, greatest, sum, vectors, vectors_mut};
+use super::sink::{Mix, Scores};
+
+/// Lines of the widest head.
+pub(super) const MOST_HEAD_LINES: usize = 32;
 
 /// Cosines and sines of every position so far, for one base.
 #[derive(Debug)]
@@ -38,36 +45,57 @@ impl Rope {
         self.positions = self.positions.max(positions);
     }
 
-    /// Turns a head's numbers at each position: `x cos + rotate_half(x) sin` (RoFormer, in GPT-NeoX's order).
+    /// `to = (x cos + rotate_half(x) sin) · scale` (RoFormer, in GPT-NeoX's order), of one head at one position.
     #[inline(always)]
-    fn turn<S: Simd>(&self, position: usize, x: &mut [f32], scale: f32) {
+    fn turn<S: Simd>(&self, position: usize, x: &[Line], scale: f32, to: &mut [Line]) {
         let half = self.frequencies.len();
         let at = position * half..(position + 1) * half;
         let (Some(cos), Some(sin)) = (self.cos.get(at.clone()), self.sin.get(at)) else { return };
-        let Some((a, b)) = x.split_at_mut_checked(half) else { return };
-        let cos = bytemuck::cast_slice::<f32, S::Floats>(cos).iter().map(S::load);
-        let sin = bytemuck::cast_slice::<f32, S::Floats>(sin).iter().map(S::load);
-        let pairs = bytemuck::cast_slice_mut::<f32, S::Floats>(a)
-            .iter_mut()
-            .zip(bytemuck::cast_slice_mut::<f32, S::Floats>(b));
+        let middle = half / LINE;
+        let (Some((a, b)), Some((to_a, to_b))) =
+            (x.split_at_checked(middle), to.split_at_mut_checked(middle))
+        else {
+            return;
+        };
+        let angles = bytemuck::cast_slice::<f32, S::Floats>(cos)
+            .iter()
+            .zip(bytemuck::cast_slice::<f32, S::Floats>(sin));
+        let from = vectors::<S>(a).iter().zip(vectors::<S>(b));
+        let to = vectors_mut::<S>(to_a).iter_mut().zip(vectors_mut::<S>(to_b));
         let scale = S::splat(scale);
-        for (((a, b), cos), sin) in pairs.zip(cos).zip(sin) {
-            let (x, y, cos, sin) = (S::load(a), S::load(b), S::mul(cos, scale), S::mul(sin, scale));
-            S::store(a, S::sub(S::mul(x, cos), S::mul(y, sin)));
-            S::store(b, S::fma(x, sin, S::mul(y, cos)));
+        for (((a, b), (cos, sin)), (to_a, to_b)) in from.zip(angles).zip(to) {
+            let (x, y) = (S::load(a), S::load(b));
+            let (cos, sin) = (S::mul(S::load(cos), scale), S::mul(S::load(sin), scale));
+            S::store(to_a, S::sub(S::mul(x, cos), S::mul(y, sin)));
+            S::store(to_b, S::fma(x, sin, S::mul(y, cos)));
         }
     }
 }
 
 /// What one head at one time needs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Scratch {
-    /// `[panel of keys][number of the head][keys of the panel]`.
-    keys: Vec<Line>,
-    /// `[panel of the head's numbers][key][numbers of the panel]`.
-    values: Vec<Line>,
-    /// `[row of the block][key]`.
-    scores: Vec<Line>,
+    queries: Rows,
+    /// `[token, number of the head]`.
+    keys: Panels,
+    /// `[number of the head, token]`.
+    values: Panels,
+    /// The greatest value of every number of the head, where values are int8.
+    most: Vec<Line>,
+    /// A block's scores, then its softmax.
+    scores: Rows,
+}
+
+impl Scratch {
+    pub(super) fn new(int8: bool) -> Self {
+        Self {
+            queries: Rows::default(),
+            keys: Panels::new(int8),
+            values: Panels::new(int8),
+            most: Vec::new(),
+            scores: Rows::default(),
+        }
+    }
 }
 
 /// One layer's attention.
@@ -85,126 +113,229 @@ impl Attention<'_> {
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, qkv: &mut [Line], out: &mut [Line], scratch: &mut Scratch) {
         for head in 0..self.shape.heads {
-            self.pack::<S>(head, qkv, scratch);
-            match S::ROWS {
-                8 => self.head::<S, 8>(head, qkv, out, scratch),
-                _ => self.head::<S, 4>(head, qkv, out, scratch),
+            self.turn::<S>(head, qkv, scratch);
+            pack_values::<S>(&self.part(qkv, 2, head), self.padded::<S>(), scratch);
+            for first in (0..self.tokens).step_by(BLOCK) {
+                self.block::<S>(head, first, out, scratch);
             }
         }
     }
 
-    /// Keys held in panels, padded.
+    /// Tokens that keys and values have room for: whole panels and whole lines.
     fn padded<S: Simd>(&self) -> usize {
-        // A line at least, so that scores are whole lines.
-        self.tokens.next_multiple_of((2 * S::LANES).max(LINE))
+        self.tokens.next_multiple_of(width::<S>().max(LINE))
     }
 
-    /// Turns queries and keys by their positions, and lays keys and values into panels.
+    /// One head's queries (0), keys (1) or values (2).
+    fn part<'q>(&self, qkv: &'q [Line], which: usize, head: usize) -> HeadRows<'q> {
+        let d = lines(self.shape.hidden);
+        let size = lines(self.shape.head_size());
+        let rows = self.tokens.next_multiple_of(BLOCK);
+        HeadRows { qkv, stride: 3 * d, start: which * d + head * size, size, rows }
+    }
+
+    /// Turns queries and keys by their positions, and lays them where the product takes them from.
     #[inline(always)]
-    fn pack<S: Simd>(&self, head: usize, qkv: &mut [Line], scratch: &mut Scratch) {
-        let (hidden, size, width) = (self.shape.hidden, self.shape.head_size(), 2 * S::LANES);
-        let padded = self.padded::<S>();
-        grow(&mut scratch.keys, lines(padded * size), Line::ZERO);
-        grow(&mut scratch.values, lines(padded * size.next_multiple_of(width)), Line::ZERO);
-        let keys: &mut [f32] = bytemuck::must_cast_slice_mut(&mut scratch.keys);
-        let values = vectors_mut::<S>(&mut scratch.values);
+    fn turn<S: Simd>(&self, head: usize, qkv: &[Line], scratch: &mut Scratch) {
+        let size = self.shape.head_size();
+        let (queries, keys) = (self.part(qkv, 0, head), self.part(qkv, 1, head));
+        scratch.keys.lay::<S>(self.padded::<S>(), size);
+        let laid = scratch.queries.lay(queries.rows, size);
         let scale = 1.0 / (size as f32).sqrt();
-        let rows = bytemuck::must_cast_slice_mut::<Line, f32>(qkv).chunks_exact_mut(3 * hidden);
-        for (position, row) in rows.enumerate().take(self.tokens) {
-            let start = head * size;
-            self.rope.turn::<S>(position, row.get_mut(start..start + size).unwrap_or_default(), scale);
-            let start = hidden + head * size;
-            let key = row.get_mut(start..start + size).unwrap_or_default();
-            self.rope.turn::<S>(position, key, 1.0);
-            let panel = position / width * size * width + position % width;
-            for (slot, x) in keys.get_mut(panel..).unwrap_or_default().iter_mut().step_by(width).zip(key) {
-                *slot = *x;
-            }
-            let start = 2 * hidden + head * size;
-            let value = row.get(start..start + size).unwrap_or_default();
-            for (i, x) in bytemuck::cast_slice::<f32, S::Floats>(value).iter().enumerate() {
-                if let Some(slot) = values.get_mut((i / 2 * padded + position) * 2 + i % 2) {
-                    *slot = *x;
-                }
-            }
+        let mut turned = [Line::ZERO; MOST_HEAD_LINES];
+        let Some(turned) = turned.get_mut(..lines(size)) else { return };
+        for (position, to) in laid.chunks_exact_mut(lines(size)).enumerate() {
+            // Rows that only fill a block have a position like any other.
+            self.rope.turn::<S>(position, queries.row(position), scale, to);
+            self.rope.turn::<S>(position, keys.row(position), 1.0, turned);
+            pack_key::<S>(position, turned, &mut scratch.keys);
         }
+        scratch.queries.settle::<S>(scratch.keys.int8(), f32::MAX);
     }
 
-    /// One head, R rows at a time.
+    /// A block of rows: scores, softmax, their mix of the values.
     #[inline(always)]
-    fn head<S: Simd, const R: usize>(
-        &self,
-        head: usize,
-        qkv: &[Line],
-        out: &mut [Line],
-        scratch: &mut Scratch,
-    ) {
-        let (hidden, size) = (self.shape.hidden, self.shape.head_size());
-        let padded = self.padded::<S>();
-        grow(&mut scratch.scores, R * lines(padded), Line::ZERO);
-        let keys = vectors::<S>(&scratch.keys).as_chunks::<2>().0;
-        let values = vectors::<S>(&scratch.values).as_chunks::<2>().0;
-        let queries: &[f32] = bytemuck::must_cast_slice(qkv);
-        let out = vectors_mut::<S>(out);
-        let stride = hidden / S::LANES;
-        for first in (0..self.tokens).step_by(R) {
-            let range = self.panels::<S>(first, R);
-            let width = 2 * S::LANES;
-            for (p, panel) in keys.chunks_exact(size).enumerate().take(range.end).skip(range.start) {
-                let a = queries.get(first * 3 * hidden + head * size..).unwrap_or_default();
-                let tile = tile::floats::<S, R>(a, 3 * hidden, panel);
-                let scores = vectors_mut::<S>(&mut scratch.scores).chunks_exact_mut(padded / S::LANES);
-                for (row, [x, y]) in scores.zip(tile) {
-                    if let Some([a, b]) = row.get_mut(2 * p..2 * p + 2) {
-                        S::store(a, x);
-                        S::store(b, y);
+    fn block<S: Simd>(&self, head: usize, first: usize, out: &mut [Line], scratch: &mut Scratch) {
+        let size = self.shape.head_size();
+        let seen = self.seen::<S>(first);
+        let panels = seen.start / width::<S>()..seen.end / width::<S>();
+        let grid = scratch.scores.lay(BLOCK, seen.len());
+        let keys = Window { panels: panels.clone(), inputs: 0..size };
+        let queries = scratch.queries.part(first..first + BLOCK);
+        let sink = Scores { grid, stride: lines(seen.len()), first_panel: panels.start };
+        multiply::<S>(&queries, &scratch.keys, size, keys, sink);
+
+        let mut totals = [0.0; BLOCK];
+        let rows = scratch.scores.lay(BLOCK, seen.len()).chunks_exact_mut(lines(seen.len()));
+        for ((r, row), total) in rows.enumerate().zip(&mut totals) {
+            self.mask(first + r, &seen, bytemuck::must_cast_slice_mut(row));
+            *total = softmax::<S>(vectors_mut::<S>(row));
+        }
+        let int8 = scratch.values.int8();
+        scratch.scores.settle::<S>(int8, 0.0);
+        if int8 {
+            // What the rounded shares add up to.
+            for (total, step) in totals.iter_mut().zip(scratch.scores.steps()) {
+                *total = step.step * step.total;
+            }
+        }
+        let values = Window { panels: 0..size.div_ceil(width::<S>()), inputs: seen };
+        let start = first * lines(self.shape.hidden);
+        let grid = out.get_mut(start..).unwrap_or_default();
+        let (stride, start) = (lines(self.shape.hidden), head * lines(size));
+        let sink = Mix { grid, stride, start, size: lines(size), totals };
+        multiply::<S>(&scratch.scores.all(), &scratch.values, self.padded::<S>(), values, sink);
+    }
+
+    /// Keys that any row of this block sees, in whole panels and lines.
+    fn seen<S: Simd>(&self, first: usize) -> Range<usize> {
+        let unit = width::<S>().max(LINE);
+        let (low, high) = self.sees(first..first + BLOCK);
+        low / unit * unit..high.next_multiple_of(unit)
+    }
+
+    /// First key, and the one after the last, that these rows see.
+    fn sees(&self, rows: Range<usize>) -> (usize, usize) {
+        match self.window {
+            None => (0, self.tokens),
+            Some(window) => (
+                rows.start.saturating_sub(window).min(self.tokens.saturating_sub(1)),
+                (rows.end + window).min(self.tokens),
+            ),
+        }
+    }
+
+    /// Leaves out the keys among `seen` that row i does not see.
+    fn mask(&self, i: usize, seen: &Range<usize>, scores: &mut [f32]) {
+        let (low, high) = self.sees(i..i + 1);
+        let mut hide = |keys: Range<usize>| scores.get_mut(keys).unwrap_or_default().fill(f32::MIN);
+        hide(0..low.saturating_sub(seen.start));
+        hide(high.saturating_sub(seen.start)..seen.len());
+    }
+}
+
+/// Rows of one head within `qkv`, in lines.
+struct HeadRows<'a> {
+    qkv: &'a [Line],
+    stride: usize,
+    start: usize,
+    size: usize,
+    rows: usize,
+}
+
+impl HeadRows<'_> {
+    #[inline(always)]
+    fn row(&self, i: usize) -> &[Line] {
+        let start = i * self.stride + self.start;
+        self.qkv.get(start..start + self.size).unwrap_or_default()
+    }
+}
+
+/// Lays a key into its place.
+#[inline(always)]
+fn pack_key<S: Simd>(position: usize, key: &[Line], panels: &mut Panels) {
+    let (size, width) = (key.len() * LINE, width::<S>());
+    let (panel, column) = (position / width, position % width);
+    match panels {
+        Panels::Float(lines) => {
+            let slots = bytemuck::must_cast_slice_mut::<Line, f32>(lines);
+            let slots = slots.get_mut(panel * size * width + column..).unwrap_or_default();
+            let key = bytemuck::must_cast_slice::<Line, f32>(key);
+            slots.iter_mut().step_by(width).zip(key).for_each(|(slot, x)| *slot = *x);
+        }
+        Panels::Int8 { quads, scale, sums } => {
+            let mut most = S::splat(1e-30);
+            for x in vectors::<S>(key) {
+                most = S::max(most, absolute::<S>(S::load(x)));
+            }
+            let most = greatest::<S>(most);
+            let slots = bytemuck::must_cast_slice_mut::<ByteLine, [u8; 4]>(quads);
+            let slots = slots.get_mut(panel * size / 4 * width + column..).unwrap_or_default();
+            let mut slots = slots.iter_mut().step_by(width);
+            let mut total = S::splat(0.0);
+            for line in key {
+                let mut rounded = *line;
+                for x in vectors_mut::<S>(std::slice::from_mut(&mut rounded)) {
+                    let q = S::fma(S::load(x), S::splat(127.0 / most), S::splat(ROUND));
+                    total = S::add(total, S::sub(q, S::splat(ROUND)));
+                    S::store(x, q);
+                }
+                for (quad, slot) in S::low_bytes(&rounded.0).as_chunks::<4>().0.iter().zip(slots.by_ref()) {
+                    *slot = *quad;
+                }
+            }
+            let set = |lines: &mut Vec<Line>, x: f32| {
+                if let Some(slot) = bytemuck::must_cast_slice_mut::<Line, f32>(lines).get_mut(position) {
+                    *slot = x;
+                }
+            };
+            set(scale, most / 127.0);
+            set(sums, sum::<S>(total) * (most / 127.0));
+        }
+    }
+}
+
+/// Lays all values of a head, `[number of the head, token]`; int8 with one scale per number.
+#[inline(always)]
+fn pack_values<S: Simd>(values: &HeadRows<'_>, padded: usize, scratch: &mut Scratch) {
+    let size = values.size * LINE;
+    let width = width::<S>();
+    scratch.values.lay::<S>(size, padded);
+    match &mut scratch.values {
+        Panels::Float(lines) => {
+            let slots = vectors_mut::<S>(lines);
+            for token in 0..values.rows {
+                for (i, x) in vectors::<S>(values.row(token)).iter().enumerate() {
+                    if let Some(slot) = slots.get_mut((i / 2 * padded + token) * 2 + i % 2) {
+                        *slot = *x;
                     }
                 }
             }
-            let (start, end) = (range.start * width, range.end * width);
-            let mut scale = [0.0; R];
-            let rows = scratch.scores.chunks_exact_mut(lines(padded));
-            for ((r, row), scale) in rows.enumerate().zip(&mut scale) {
-                self.mask(first + r, start..end, bytemuck::must_cast_slice_mut(row));
-                let row = vectors_mut::<S>(row).get_mut(2 * range.start..2 * range.end);
-                *scale = softmax::<S>(row.unwrap_or_default());
+        }
+        Panels::Int8 { quads, scale, .. } => {
+            grow(&mut scratch.most, values.size, Line::ZERO);
+            let most = scratch.most.get_mut(..values.size).unwrap_or_default();
+            most.fill(Line([1e-30; LINE]));
+            for token in 0..values.rows {
+                for (most, x) in vectors_mut::<S>(most).iter_mut().zip(vectors::<S>(values.row(token))) {
+                    S::store(most, S::max(S::load(most), absolute::<S>(S::load(x))));
+                }
             }
-            for (p, panel) in values.chunks_exact(padded).enumerate().take(size.div_ceil(width)) {
-                let panel = panel.get(start..end).unwrap_or_default();
-                let a =
-                    bytemuck::must_cast_slice::<Line, f32>(&scratch.scores).get(start..).unwrap_or_default();
-                let tile = tile::floats::<S, R>(a, padded, panel);
-                for (r, (sums, scale)) in tile.into_iter().zip(scale).enumerate() {
-                    let begin = (first + r) * stride + head * size / S::LANES;
-                    let row = out.get_mut(begin..begin + size / S::LANES).unwrap_or_default();
-                    for (slot, x) in row.iter_mut().skip(2 * p).zip(sums) {
-                        S::store(slot, S::mul(x, S::splat(scale)));
+            for (scale, most) in vectors_mut::<S>(scale).iter_mut().zip(vectors_mut::<S>(most)) {
+                S::store(scale, S::mul(S::load(most), S::splat(1.0 / 127.0)));
+                S::store(most, S::div(S::splat(127.0), S::load(most)));
+            }
+            let slots = bytemuck::must_cast_slice_mut::<ByteLine, [u8; 4]>(quads);
+            for four in 0..values.rows / 4 {
+                for (i, by) in most.iter().enumerate() {
+                    let mut bytes = [[0; LINE]; 4];
+                    for (t, bytes) in bytes.iter_mut().enumerate() {
+                        let Some(line) = values.row(4 * four + t).get(i) else { continue };
+                        let mut rounded = *line;
+                        let scales = vectors::<S>(std::slice::from_ref(by));
+                        for (x, by) in
+                            vectors_mut::<S>(std::slice::from_mut(&mut rounded)).iter_mut().zip(scales)
+                        {
+                            S::store(x, S::fma(S::load(x), S::load(by), S::splat(ROUND)));
+                        }
+                        *bytes = S::low_bytes(&rounded.0);
+                    }
+                    let [a, b, c, d] = bytes;
+                    for (n, quad) in a.into_iter().zip(b).zip(c).zip(d).enumerate() {
+                        let (((a, b), c), d) = quad;
+                        let number = i * LINE + n;
+                        let place = (number / width * (padded / 4) + four) * width + number % width;
+                        if let Some(slot) = slots.get_mut(place) {
+                            *slot = [a, b, c, d];
+                        }
                     }
                 }
             }
         }
     }
+}
 
-    /// Panels of keys that any of these rows sees.
-    fn panels<S: Simd>(&self, first: usize, rows: usize) -> std::ops::Range<usize> {
-        let width = 2 * S::LANES;
-        let (low, high) = match self.window {
-            None => (0, self.tokens),
-            Some(window) => (first.saturating_sub(window), (first + rows + window).min(self.tokens)),
-        };
-        low / width..high.div_ceil(width)
-    }
-
-    /// Leaves out the keys among `scored` that row i does not see.
-    fn mask(&self, i: usize, scored: std::ops::Range<usize>, scores: &mut [f32]) {
-        let (low, high) = match self.window {
-            None => (0, self.tokens),
-            Some(window) => (i.saturating_sub(window), (i + window + 1).min(self.tokens)),
-        };
-        let mut hide = |range: std::ops::Range<usize>| {
-            scores.get_mut(range).unwrap_or_default().fill(f32::MIN);
-        };
-        hide(scored.start..low.max(scored.start));
-        hide(high.min(scored.end)..scored.end);
-    }
+#[inline(always)]
+fn absolute<S: Simd>(x: S::F) -> S::F {
+    S::max(x, S::sub(S::splat(0.0), x))
 }

@@ -58,13 +58,13 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    pub(super) fn new(shape: &Shape) -> Self {
+    fn new(shape: &Shape, int8: bool) -> Self {
         Self {
             global: Rope::new(shape.global_rope_theta, shape.head_size()),
             local: Rope::new(shape.local_rope_theta, shape.head_size()),
             stream: Vec::new(),
             qkv: Vec::new(),
-            attention: Scratch::default(),
+            attention: Scratch::new(int8),
             rows: Default::default(),
         }
     }
@@ -112,12 +112,16 @@ impl<S: Simd> Model<S> {
         &self.shape
     }
 
+    pub(super) fn arena(&self) -> Arena {
+        Arena::new(&self.shape, self.layers.iter().all(|layer| layer.qkv.int8()))
+    }
+
     /// The embedding of `ids`: `shape.output` numbers of unit length. `None` if an id is not in the table.
     #[inline(always)]
     pub(super) fn run(&self, ids: &[u32], arena: &mut Arena) -> Option<Vec<f32>> {
         let count = ids.len().next_multiple_of(BLOCK);
-        arena.global.reach(ids.len());
-        arena.local.reach(ids.len());
+        arena.global.reach(count);
+        arena.local.reach(count);
         grow(&mut arena.stream, count * lines(self.shape.hidden), Line::ZERO);
         grow(&mut arena.qkv, count * lines(3 * self.shape.hidden), Line::ZERO);
         self.embed(ids, count, arena)?;
@@ -140,7 +144,7 @@ impl<S: Simd> Model<S> {
         }
         let embedded = match &self.up {
             Some(up) => {
-                rows.settle::<S>(up.int8());
+                rows.settle::<S>(up.int8(), f32::MAX);
                 let grid = wide.lay(count, d);
                 up.multiply(rows, Put { grid, stride: lines(d) });
                 wide
@@ -170,13 +174,13 @@ impl<S: Simd> Model<S> {
             Some(weight) => self.norm(&arena.stream, weight, laid),
             None => laid.iter_mut().zip(&arena.stream).for_each(|(to, x)| *to = *x),
         }
-        rows.settle::<S>(layer.qkv.int8());
+        rows.settle::<S>(layer.qkv.int8(), f32::MAX);
         layer.qkv.multiply(rows, Put { grid: &mut arena.qkv, stride: 3 * d });
         let window = self.shape.window(i);
         let rope = if window.is_some() { &arena.local } else { &arena.global };
         let attention = Attention { shape: &self.shape, rope, window, tokens };
         attention.run::<S>(&mut arena.qkv, rows.lay(count, self.shape.hidden), &mut arena.attention);
-        rows.settle::<S>(layer.attention_out.int8());
+        rows.settle::<S>(layer.attention_out.int8(), f32::MAX);
         layer.attention_out.multiply(rows, Add { grid: &mut arena.stream, stride: d });
     }
 
@@ -186,10 +190,10 @@ impl<S: Simd> Model<S> {
         let (d, inner) = (lines(self.shape.hidden), lines(self.shape.intermediate));
         let [rows, gated] = &mut arena.rows;
         self.norm(&arena.stream, &layer.mlp_norm, rows.lay(count, self.shape.hidden));
-        rows.settle::<S>(layer.mlp_in.int8());
+        rows.settle::<S>(layer.mlp_in.int8(), f32::MAX);
         let grid = gated.lay(count, self.shape.intermediate);
         layer.mlp_in.multiply(rows, Gate { grid, stride: inner });
-        gated.settle::<S>(layer.mlp_out.int8());
+        gated.settle::<S>(layer.mlp_out.int8(), f32::MAX);
         layer.mlp_out.multiply(gated, Add { grid: &mut arena.stream, stride: d });
     }
 

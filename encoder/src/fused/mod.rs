@@ -8,6 +8,7 @@ pub(crate) mod file;
 mod forward;
 mod lines;
 mod matrix;
+mod panels;
 mod pointwise;
 mod rows;
 mod shape;
@@ -46,6 +47,22 @@ enum Engine {
     Portable(Model<simd::Portable>),
 }
 
+/// The same of whichever model there is.
+macro_rules! on_any {
+    ($engine:expr, $model:ident => $value:expr) => {
+        match $engine {
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Engine::Wasm($model) => $value,
+            #[cfg(target_arch = "x86_64")]
+            Engine::Avx512($model) => $value,
+            #[cfg(target_arch = "x86_64")]
+            Engine::Avx2($model) => $value,
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "relaxed-simd")))]
+            Engine::Portable($model) => $value,
+        }
+    };
+}
+
 impl Fused {
     /// # Errors
     ///
@@ -65,7 +82,7 @@ impl Fused {
             return Err("a text without tokens has no embedding".into());
         }
         let taken = self.arenas.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut arena = taken.unwrap_or_else(|| Arena::new(self.engine.shape()));
+        let mut arena = taken.unwrap_or_else(|| self.engine.arena());
         let embedding = self.engine.run(ids, &mut arena);
         self.arenas.lock().unwrap_or_else(PoisonError::into_inner).push(arena);
         embedding.ok_or_else(|| {
@@ -90,16 +107,11 @@ impl Engine {
     }
 
     fn shape(&self) -> &Shape {
-        match self {
-            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
-            Self::Wasm(model) => model.shape(),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(model) => model.shape(),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(model) => model.shape(),
-            #[cfg(not(all(target_arch = "wasm32", target_feature = "relaxed-simd")))]
-            Self::Portable(model) => model.shape(),
-        }
+        on_any!(self, model => model.shape())
+    }
+
+    fn arena(&self) -> Arena {
+        on_any!(self, model => model.arena())
     }
 
     #[allow(unsafe_code, reason = "a function compiled for instructions is called where they were found")]

@@ -20,30 +20,44 @@ pub(super) fn exp<S: Simd>(x: S::F) -> S::F {
     let r = S::fma(n, S::splat(-LOG2_HIGH), x);
     let r = S::fma(n, S::splat(-LOG2_LOW), r);
     const P: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
-    let mut p = S::splat(P[0]);
-    for c in &P[1..] {
-        p = S::fma(p, r, S::splat(*c));
-    }
+    let p = polynomial::<S, 6>(r, P);
     let p = S::add(S::fma(S::mul(r, r), p, r), S::splat(1.0));
     S::scale2(p, t)
 }
 
-/// `x · Φ(x)`, absolute error below 2e-7 · |x|: erf by formula 7.1.26 of Abramowitz and Stegun.
+/// `x · Φ(x) = ½x (1 + erf(x / √2))`, absolute error below 4e-7 · |x|.
+///
+/// erf by the rational minimax approximation of Eigen (`generic_fast_erf_float`), which needs no exponential.
 #[inline(always)]
 pub(super) fn gelu<S: Simd>(x: S::F) -> S::F {
-    const P: f32 = 0.327_591_1;
-    const A: [f32; 5] = [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6];
+    const P: [f32; 7] = [
+        -2.726_142_3e-10,
+        2.770_681_4e-8,
+        -2.101_024e-6,
+        -5.692_506_4e-5,
+        -7.349_906_3e-4,
+        -2.954_599_8e-3,
+        -1.609_603_3e-2,
+    ];
+    const Q: [f32; 5] = [-1.456_607_2e-5, -2.133_740_6e-4, -1.682_827e-3, -7.373_329e-3, -1.426_473_9e-2];
     let z = S::mul(x, S::splat(std::f32::consts::FRAC_1_SQRT_2));
-    let size = S::max(z, S::sub(S::splat(0.0), z));
-    let t = S::div(S::splat(1.0), S::fma(S::splat(P), size, S::splat(1.0)));
-    let mut p = S::splat(A[0]);
-    for a in &A[1..] {
-        p = S::fma(p, t, S::splat(*a));
+    // Beyond 4, erf is 1 in float32.
+    let z = S::min(S::max(z, S::splat(-4.0)), S::splat(4.0));
+    let square = S::mul(z, z);
+    let erf = S::div(S::mul(z, polynomial::<S, 7>(square, P)), polynomial::<S, 5>(square, Q));
+    let half = S::mul(x, S::splat(0.5));
+    S::fma(half, erf, half)
+}
+
+/// By Horner's rule, the highest power's coefficient first.
+#[inline(always)]
+fn polynomial<S: Simd, const N: usize>(x: S::F, coefficients: [f32; N]) -> S::F {
+    let mut coefficients = coefficients.into_iter();
+    let mut sum = S::splat(coefficients.next().unwrap_or_default());
+    for c in coefficients {
+        sum = S::fma(sum, x, S::splat(c));
     }
-    // erfc(|z|); erf(z) is odd, so x·Φ(x) = ½(x + |x|·erf(|z|)).
-    let rest = S::mul(S::mul(p, t), exp::<S>(S::sub(S::splat(0.0), S::mul(z, z))));
-    let magnitude = S::max(x, S::sub(S::splat(0.0), x));
-    S::mul(S::splat(0.5), S::add(x, S::fma(magnitude, S::sub(S::splat(0.0), rest), magnitude)))
+    sum
 }
 
 /// `to = (x - mean) / √(variance + eps) · weight`.
@@ -67,7 +81,7 @@ pub(super) fn layer_norm<S: Simd>(x: &[Line], weight: &[Line], eps: f32, to: &mu
     }
 }
 
-/// Every score becomes `e^(score - greatest)`; gives one over their sum. Scores to leave out are `f32::MIN`.
+/// Every score becomes `e^(score - greatest)`; gives their sum. Scores to leave out are `f32::MIN`.
 #[inline(always)]
 pub(super) fn softmax<S: Simd>(scores: &mut [S::Floats]) -> f32 {
     let mut high = S::splat(f32::MIN);
@@ -81,7 +95,7 @@ pub(super) fn softmax<S: Simd>(scores: &mut [S::Floats]) -> f32 {
         total = S::add(total, e);
         S::store(score, e);
     }
-    1.0 / sum::<S>(total)
+    sum::<S>(total)
 }
 
 #[cfg(test)]
@@ -119,8 +133,9 @@ mod tests {
     #[test]
     fn softmax_leaves_out_what_is_masked() {
         let mut scores = [[1.0, 2.0, f32::MIN, 3.0]];
-        let scale = softmax::<Portable>(&mut scores);
-        let total: f32 = scores[0].iter().map(|s| s * scale).sum();
-        assert!((total - 1.0).abs() < 1e-6 && scores[0][2] < 1e-25);
+        let sum = softmax::<Portable>(&mut scores);
+        assert!(
+            (scores[0].iter().sum::<f32>() - sum).abs() < 1e-6 && scores[0][3] == 1.0 && scores[0][2] < 1e-25
+        );
     }
 }

@@ -1,18 +1,21 @@
 //! The left side of a product: rows of floats, and what they are quantised to.
 
-use super::lines::{LINE, Line, grow, lines};
-use super::simd::{ROUND, Simd, greatest, vectors, vectors_mut};
+use std::ops::Range;
+
+use super::lines::{Line, grow, lines};
+use super::simd::{ROUND, Simd, greatest, sum, vectors, vectors_mut};
 
 /// Rows are worked on in blocks of this many at most; every buffer has room for whole blocks.
 pub(super) const BLOCK: usize = 8;
 
-/// Rows that a matrix is multiplied with.
+/// Rows that something is multiplied with.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     width: usize,
     count: usize,
     floats: Vec<Line>,
-    bytes: Vec<[u8; LINE]>,
+    /// `[block of Simd::ROWS rows][four inputs][row of the block]`: in the order a tile takes them.
+    quads: Vec<[u8; 4]>,
     steps: Vec<Step>,
 }
 
@@ -21,6 +24,16 @@ pub(super) struct Rows {
 pub(super) struct Step {
     pub(super) step: f32,
     pub(super) low: f32,
+    /// `Σ u`.
+    pub(super) total: f32,
+}
+
+/// Some of the rows, whole blocks of them.
+pub(super) struct Part<'a> {
+    pub(super) width: usize,
+    pub(super) floats: &'a [f32],
+    pub(super) quads: &'a [[u8; 4]],
+    pub(super) steps: &'a [Step],
 }
 
 impl Rows {
@@ -29,72 +42,80 @@ impl Rows {
         (self.width, self.count) = (width, count);
         let size = count * lines(width);
         grow(&mut self.floats, size, Line::ZERO);
-        grow(&mut self.bytes, size, [0; LINE]);
+        grow(&mut self.quads, count * width / 4, [0; 4]);
         grow(&mut self.steps, count, Step::default());
         self.floats.get_mut(..size).unwrap_or_default()
     }
 
-    /// Quantises what was written, if it is for an int8 matrix.
+    /// Quantises what was written, if it is for int8. `low` is at most the rows' least.
     #[inline(always)]
-    pub(super) fn settle<S: Simd>(&mut self, int8: bool) {
+    pub(super) fn settle<S: Simd>(&mut self, int8: bool, low: f32) {
         if !int8 {
             return;
         }
-        let rows =
-            self.floats.chunks_exact(lines(self.width)).zip(self.bytes.chunks_exact_mut(lines(self.width)));
-        for ((row, bytes), step) in rows.zip(&mut self.steps).take(self.count) {
-            *step = quantise::<S>(row, bytes);
+        let rows = self.floats.chunks_exact(lines(self.width)).zip(&mut self.steps).take(self.count);
+        let depth = self.width / 4;
+        for (i, (row, step)) in rows.enumerate() {
+            let start = i / S::ROWS * S::ROWS * depth + i % S::ROWS;
+            let quads = self.quads.get_mut(start..).unwrap_or_default().iter_mut().step_by(S::ROWS);
+            *step = quantise::<S>(row, quads, low);
         }
     }
 
-    /// Floats of a row.
-    pub(super) fn width(&self) -> usize {
-        self.width
-    }
-
-    /// All rows, one after the other.
+    /// All rows as lines.
     pub(super) fn lines(&self) -> &[Line] {
         self.floats.get(..self.count * lines(self.width)).unwrap_or_default()
-    }
-
-    /// The same as floats.
-    pub(super) fn floats(&self) -> &[f32] {
-        bytemuck::must_cast_slice(self.lines())
-    }
-
-    /// All quantised rows, one after the other, by fours.
-    pub(super) fn quads(&self) -> &[[u8; 4]] {
-        let all = self.bytes.as_flattened().as_chunks::<4>().0;
-        all.get(..self.count * self.width / 4).unwrap_or_default()
     }
 
     pub(super) fn steps(&self) -> &[Step] {
         &self.steps
     }
+
+    /// All rows.
+    pub(super) fn all(&self) -> Part<'_> {
+        self.part(0..self.count)
+    }
+
+    /// These rows; both ends are multiples of [`BLOCK`].
+    pub(super) fn part(&self, rows: Range<usize>) -> Part<'_> {
+        fn cut<'a, T>(all: &'a [T], rows: &Range<usize>, width: usize) -> &'a [T] {
+            all.get(rows.start * width..rows.end * width).unwrap_or_default()
+        }
+        Part {
+            width: self.width,
+            floats: cut(bytemuck::must_cast_slice(&self.floats), &rows, self.width),
+            quads: cut(&self.quads, &rows, self.width / 4),
+            steps: cut(&self.steps, &rows, 1),
+        }
+    }
 }
 
 /// `u = round((x - low) / step)` with `step = (high - low) / 127`.
 #[inline(always)]
-fn quantise<S: Simd>(row: &[Line], bytes: &mut [[u8; LINE]]) -> Step {
-    let (mut low, mut high) = (S::splat(f32::MAX), S::splat(f32::MIN));
+fn quantise<'a, S: Simd>(row: &[Line], mut quads: impl Iterator<Item = &'a mut [u8; 4]>, low: f32) -> Step {
+    let (mut least, mut high) = (S::splat(low), S::splat(f32::MIN));
     for x in vectors::<S>(row) {
         let x = S::load(x);
-        (low, high) = (S::min(low, x), S::max(high, x));
+        (least, high) = (S::min(least, x), S::max(high, x));
     }
-    let low = -greatest::<S>(S::sub(S::splat(0.0), low));
+    let low = -greatest::<S>(S::sub(S::splat(0.0), least));
     // A row of equal values has a range of zero; any range does for it.
     let range = (greatest::<S>(high) - low).max(1e-30);
     let (scale, offset) = (S::splat(127.0 / range), S::splat(-low * (127.0 / range)));
-    for (line, bytes) in row.iter().zip(bytes) {
+    let mut total = S::splat(0.0);
+    for line in row {
         let mut scaled = *line;
         for x in vectors_mut::<S>(std::slice::from_mut(&mut scaled)) {
             let u = S::fma(S::load(x), scale, offset);
-            let u = S::min(S::max(u, S::splat(0.0)), S::splat(127.0));
-            S::store(x, S::add(u, S::splat(ROUND)));
+            let u = S::add(S::min(S::max(u, S::splat(0.0)), S::splat(127.0)), S::splat(ROUND));
+            total = S::add(total, S::sub(u, S::splat(ROUND)));
+            S::store(x, u);
         }
-        *bytes = S::low_bytes(&scaled.0);
+        for (quad, to) in S::low_bytes(&scaled.0).as_chunks::<4>().0.iter().zip(quads.by_ref()) {
+            *to = *quad;
+        }
     }
-    Step { step: range / 127.0, low }
+    Step { step: range / 127.0, low, total: sum::<S>(total) }
 }
 
 #[cfg(test)]
@@ -103,26 +124,36 @@ mod tests {
     use crate::fused::simd::Portable;
     use proptest::prelude::*;
 
+    fn one(values: &[f32], low: f32) -> (Vec<u8>, Step) {
+        let mut rows = Rows::default();
+        let laid = bytemuck::must_cast_slice_mut::<Line, f32>(rows.lay(BLOCK, values.len()));
+        laid.iter_mut().zip(values).for_each(|(to, x)| *to = *x);
+        rows.settle::<Portable>(true, low);
+        let bytes = rows.all().quads.iter().step_by(Portable::ROWS).flatten().copied();
+        (bytes.take(values.len()).collect(), rows.steps()[0])
+    }
+
     proptest! {
         #[test]
         fn a_quantised_value_is_within_half_a_step(values in prop::collection::vec(-1e3f32..1e3, 32)) {
-            let mut rows = Rows::default();
-            bytemuck::must_cast_slice_mut::<Line, f32>(rows.lay(1, 32)).copy_from_slice(&values);
-            rows.settle::<Portable>(true);
-            let Step { step, low } = rows.steps()[0];
-            for (value, u) in values.iter().zip(rows.quads().as_flattened()) {
+            let (bytes, Step { step, low, total }) = one(&values, f32::MAX);
+            for (value, u) in values.iter().zip(&bytes) {
                 prop_assert!(*u <= 127);
                 prop_assert!((value - (step * f32::from(*u) + low)).abs() <= 0.502 * step, "{value}");
             }
+            prop_assert_eq!(total, bytes.iter().map(|u| f32::from(*u)).sum::<f32>());
         }
     }
 
     #[test]
     fn a_row_of_equal_values_is_kept() {
-        let mut rows = Rows::default();
-        rows.lay(1, 16).fill(Line([2.5; LINE]));
-        rows.settle::<Portable>(true);
-        let Step { step, low } = rows.steps()[0];
-        assert!(rows.quads().as_flattened().iter().all(|u| (step * f32::from(*u) + low - 2.5).abs() < 1e-6));
+        let (bytes, Step { step, low, .. }) = one(&[2.5; 16], f32::MAX);
+        assert!(bytes.iter().all(|u| (step * f32::from(*u) + low - 2.5).abs() < 1e-6));
+    }
+
+    #[test]
+    fn a_given_low_is_kept() {
+        let (bytes, Step { low, .. }) = one(&[0.5; 16], 0.0);
+        assert_eq!((low, bytes[0]), (0.0, 127));
     }
 }

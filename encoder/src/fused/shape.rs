@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::attention::MOST_HEAD_LINES;
+use super::lines::LINE;
+
 /// Everything but the weights. Widths are in floats.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +85,9 @@ impl Shape {
                 "hidden / heads must be a multiple of 32, but hidden is {} and heads is {}",
                 self.hidden, self.heads
             ));
+        }
+        if self.head_size() > MOST_HEAD_LINES * LINE {
+            return Err(format!("hidden / heads must be at most {}", MOST_HEAD_LINES * LINE));
         }
         if self.global_every == 0 {
             return Err("global_every must be at least 1".into());

@@ -21,7 +21,7 @@ pub(super) use portable::Portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 pub(super) use wasm::Wasm;
 
-use super::lines::LINE;
+use super::lines::{LINE, Line};
 
 /// Added to a float of at most 2²², it leaves the nearest whole number in the lowest bits.
 pub(super) const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³
@@ -66,36 +66,57 @@ pub(super) trait Simd: Copy + 'static {
     /// `sum + Σ wᵢxᵢ` over the four bytes of each place; x within 0..=127, so that no processor saturates.
     fn dot(sum: Self::I, x: Self::I, w: Self::I) -> Self::I;
     fn to_float(x: Self::I) -> Self::F;
-    /// The lowest byte of each float's bits: whole numbers after [`ROUND`] was added.
+    /// Whole numbers within ±127 as bytes, of floats that [`ROUND`] was added to.
     fn low_bytes(x: &[f32; LINE]) -> [u8; LINE];
 }
 
 /// The sum of a vector's floats.
 #[inline(always)]
 pub(super) fn sum<S: Simd>(x: S::F) -> f32 {
-    let mut floats: S::Floats = bytemuck::Zeroable::zeroed();
-    S::store(&mut floats, x);
-    bytemuck::cast_slice::<S::Floats, f32>(std::slice::from_ref(&floats)).iter().sum()
+    let mut line = spread::<S>(x);
+    let mut rest = S::LANES;
+    while rest > 1 {
+        rest /= 2;
+        for i in 0..rest {
+            line[i] += line[(i + rest) % LINE];
+        }
+    }
+    line[0]
 }
 
 /// The greatest of a vector's floats.
 #[inline(always)]
 pub(super) fn greatest<S: Simd>(x: S::F) -> f32 {
-    let mut floats: S::Floats = bytemuck::Zeroable::zeroed();
-    S::store(&mut floats, x);
-    bytemuck::cast_slice::<S::Floats, f32>(std::slice::from_ref(&floats))
-        .iter()
-        .fold(f32::MIN, |a, b| a.max(*b))
+    let mut line = spread::<S>(x);
+    let mut rest = S::LANES;
+    while rest > 1 {
+        rest /= 2;
+        for i in 0..rest {
+            // Not `f32::max`, which for WebAssembly is a call.
+            let other = line[(i + rest) % LINE];
+            line[i] = if other > line[i] { other } else { line[i] };
+        }
+    }
+    line[0]
+}
+
+#[inline(always)]
+fn spread<S: Simd>(x: S::F) -> [f32; LINE] {
+    let mut line = Line::ZERO;
+    if let Some(vector) = vectors_mut::<S>(std::slice::from_mut(&mut line)).first_mut() {
+        S::store(vector, x);
+    }
+    line.0
 }
 
 /// Vectors of a slice of lines.
 #[inline(always)]
-pub(super) fn vectors<S: Simd>(lines: &[super::lines::Line]) -> &[S::Floats] {
+pub(super) fn vectors<S: Simd>(lines: &[Line]) -> &[S::Floats] {
     bytemuck::must_cast_slice(lines)
 }
 
 /// Vectors of a slice of lines, to write to.
 #[inline(always)]
-pub(super) fn vectors_mut<S: Simd>(lines: &mut [super::lines::Line]) -> &mut [S::Floats] {
+pub(super) fn vectors_mut<S: Simd>(lines: &mut [Line]) -> &mut [S::Floats] {
     bytemuck::must_cast_slice_mut(lines)
 }

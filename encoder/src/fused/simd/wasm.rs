@@ -7,7 +7,7 @@
 
 use std::arch::wasm32::*;
 
-use super::Simd;
+use super::{ROUND, Simd};
 use crate::fused::lines::LINE;
 
 /// `simd128` with `relaxed-simd`.
@@ -108,12 +108,14 @@ impl Simd for Wasm {
     #[inline(always)]
     fn low_bytes(x: &[f32; LINE]) -> [u8; LINE] {
         let (quarters, _) = x.as_chunks::<4>();
-        let low = i32x4_splat(0xff);
+        // A difference and not a mask: of masked numbers the compiler knows that narrowing only drops bits, and then
+        // moves them one by one.
+        let round = f32x4_splat(ROUND);
         let [a, b, c, d] = std::array::from_fn(|i| match quarters.get(i) {
-            Some(quarter) => v128_and(Self::load(quarter), low),
-            None => low,
+            Some(quarter) => i32x4_sub(Self::load(quarter), round),
+            None => round,
         });
-        let bytes = u8x16_narrow_i16x8(i16x8_narrow_i32x4(a, b), i16x8_narrow_i32x4(c, d));
+        let bytes = i8x16_narrow_i16x8(i16x8_narrow_i32x4(a, b), i16x8_narrow_i32x4(c, d));
         let mut out = [0; LINE];
         // SAFETY: the reference is to 16 writable bytes.
         unsafe { v128_store(out.as_mut_ptr().cast(), bytes) };

@@ -1,0 +1,139 @@
+//! The right side of a product: weights, or keys or values, in the order the inner loop reads them.
+//!
+//! A panel is two vectors of outputs; panel after panel, input after input. int8: an output is
+//! `w ≈ scale · q`, q within ±127; an activation is `x ≈ step · u + low`, u within 0..=127, found for each row (dynamic
+//! quantisation; seven bits, because relaxed SIMD promises no more). So `Σ xw ≈ scale · (step · Σ uq + low · Σ q)`,
+//! and Σ uq is exact on every processor.
+
+use std::ops::Range;
+
+use super::lines::{ByteLine, LINE, Line, grow};
+use super::rows::Part;
+use super::simd::{Simd, vectors};
+use super::tile;
+
+/// Outputs of a panel.
+pub(super) const fn width<S: Simd>() -> usize {
+    2 * S::LANES
+}
+
+/// Numbers in panels, and room for more.
+#[derive(Debug)]
+pub(super) enum Panels {
+    /// `[panel][input][output of the panel]`.
+    Float(Vec<Line>),
+    /// `[panel][four inputs][output of the panel]`.
+    Int8 {
+        quads: Vec<ByteLine>,
+        /// For each output.
+        scale: Vec<Line>,
+        /// `scale · Σ q` over the inputs, for each output.
+        sums: Vec<Line>,
+    },
+}
+
+impl Panels {
+    pub(super) fn new(int8: bool) -> Self {
+        match int8 {
+            false => Self::Float(Vec::new()),
+            true => Self::Int8 { quads: Vec::new(), scale: Vec::new(), sums: Vec::new() },
+        }
+    }
+
+    pub(super) fn int8(&self) -> bool {
+        matches!(self, Self::Int8 { .. })
+    }
+
+    /// Makes room for `[outputs, inputs]`; outputs are rounded up to whole panels.
+    pub(super) fn lay<S: Simd>(&mut self, outputs: usize, inputs: usize) {
+        let outputs = outputs.next_multiple_of(width::<S>());
+        match self {
+            Self::Float(panels) => grow(panels, (outputs * inputs).div_ceil(LINE), Line::ZERO),
+            Self::Int8 { quads, scale, sums } => {
+                grow(quads, (outputs * inputs).div_ceil(4 * LINE), ByteLine::ZERO);
+                // Whole panels of vectors, whatever a line holds.
+                grow(scale, outputs.div_ceil(LINE), Line::ZERO);
+                grow(sums, outputs.div_ceil(LINE), Line::ZERO);
+            }
+        }
+    }
+}
+
+/// Where products go, two vectors at a time.
+///
+/// A trait and not a closure: its methods must be inlined into code compiled for the processor.
+pub(super) trait Sink<S: Simd> {
+    /// Takes outputs `panel` of row `row`.
+    fn take(&mut self, row: usize, panel: usize, product: [S::F; 2]);
+}
+
+/// Which of the panels, and which of their inputs.
+#[derive(Debug, Clone)]
+pub(super) struct Window {
+    pub(super) panels: Range<usize>,
+    /// Both ends are multiples of four; as many as a row of the left side is wide.
+    pub(super) inputs: Range<usize>,
+}
+
+/// Hands `rows · panels` to `sink`, for panels of `inputs` inputs.
+#[inline(always)]
+pub(super) fn multiply<S: Simd>(
+    rows: &Part<'_>,
+    panels: &Panels,
+    inputs: usize,
+    window: Window,
+    mut sink: impl Sink<S>,
+) {
+    match S::ROWS {
+        8 => multiply_by::<S, 8>(rows, panels, inputs, window, &mut sink),
+        _ => multiply_by::<S, 4>(rows, panels, inputs, window, &mut sink),
+    }
+}
+
+#[inline(always)]
+fn multiply_by<S: Simd, const R: usize>(
+    rows: &Part<'_>,
+    panels: &Panels,
+    inputs: usize,
+    window: Window,
+    sink: &mut impl Sink<S>,
+) {
+    let (from, to) = (window.inputs.start, window.inputs.end);
+    if rows.width != to.saturating_sub(from) || rows.width == 0 {
+        return;
+    }
+    match panels {
+        Panels::Float(panels) => {
+            let panels = vectors::<S>(panels).as_chunks::<2>().0.chunks_exact(inputs);
+            for (p, panel) in panels.enumerate().take(window.panels.end).skip(window.panels.start) {
+                let panel = panel.get(from..to).unwrap_or_default();
+                for (block, a) in rows.floats.chunks_exact(R * rows.width).enumerate() {
+                    let sums = tile::floats::<S, R>(a, panel);
+                    for (r, sums) in sums.into_iter().enumerate() {
+                        sink.take(block * R + r, p, sums);
+                    }
+                }
+            }
+        }
+        Panels::Int8 { quads, scale, sums } => {
+            let quads = bytemuck::must_cast_slice::<ByteLine, S::Quads>(quads).as_chunks::<2>().0;
+            let (scale, sums) =
+                (vectors::<S>(scale).as_chunks::<2>().0, vectors::<S>(sums).as_chunks::<2>().0);
+            let panels = quads.chunks_exact(inputs / 4).zip(scale.iter().zip(sums)).enumerate();
+            for (p, (panel, (scale, sums))) in panels.take(window.panels.end).skip(window.panels.start) {
+                let panel = panel.get(from / 4..to / 4).unwrap_or_default();
+                let [scale, sums] = [scale, sums].map(|pair| [S::load(&pair[0]), S::load(&pair[1])]);
+                let blocks = rows.quads.as_chunks::<R>().0.chunks_exact(rows.width / 4);
+                for ((block, a), steps) in blocks.enumerate().zip(rows.steps.as_chunks::<R>().0) {
+                    let dots = tile::quads::<S, R>(a, panel);
+                    for ((r, [x, y]), step) in dots.into_iter().enumerate().zip(steps) {
+                        let (by, low) = (S::splat(step.step), S::splat(step.low));
+                        let x = S::fma(S::mul(S::to_float(x), by), scale[0], S::mul(low, sums[0]));
+                        let y = S::fma(S::mul(S::to_float(y), by), scale[1], S::mul(low, sums[1]));
+                        sink.take(block * R + r, p, [x, y]);
+                    }
+                }
+            }
+        }
+    }
+}

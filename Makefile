@@ -8,7 +8,7 @@ export ENVOY
 # 0 serves until Ctrl-C.
 DEMO_SECONDS ?= 0
 
-.PHONY: demo test build filter lint unit system fmt bench-filter bench-learner bench-routing clean
+.PHONY: demo test build filter filter-tract lint unit system fmt bench-encoder bench-filter bench-learner bench-routing clean
 
 demo: build filter $(ENVOY)
 	@demo/run.sh $(DEMO_SECONDS)
@@ -23,18 +23,28 @@ build: toolchain
 filter: toolchain
 	cargo build -p dragoman-filter --profile wasm --target wasm32-wasip1
 
+# The same with tract instead of our own kernels: it runs any ONNX encoder. A folder of its own, because cargo would put
+# both under one name.
+filter-tract: toolchain
+	cargo build -p dragoman-filter --features tract --profile wasm --target wasm32-wasip1 --target-dir target/tract
+
 lint: toolchain
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --exclude dragoman-filter --all-targets -- -D warnings
-	cargo clippy --quiet -p dragoman-filter -p dragoman-bench-decide --target wasm32-wasip1 --profile wasm -- -D warnings
+	cargo clippy --quiet -p dragoman-filter -p dragoman-bench-decide -p dragoman-bench-embed --target wasm32-wasip1 --profile wasm -- -D warnings
 
 # Tier 1: pure tests and each crate's own.
 unit: toolchain
 	cargo test --release -p dragoman-core -p dragoman-encoder -p dragoman-sidecar -p dragoman-demo
 
 # Tiers 2 and 3: the shipped .wasm on a mock host, and the whole system on a real Envoy.
-system: build filter $(ENVOY)
+system: build filter filter-tract $(ENVOY)
 	cargo test --release -p dragoman-wasm-tests
+
+# Embedding, runtime beside runtime, and what the filter costs Envoy to hold; MODELS are folders of further models.
+bench-encoder: build filter $(ENVOY) target/bench/peers/installed
+	cargo build -p dragoman-bench-embed --profile wasm --target wasm32-wasip1
+	cargo run --release -p dragoman-bench --bin bench-encoder -- models/dragoman-small $(MODELS)
 
 # Bare Envoy and Envoy with the filter, side by side.
 bench-filter: build filter $(ENVOY)

@@ -4,10 +4,12 @@
 //! always the shipped artefact on a real Envoy, started by `dragoman_wasm_tests::system`. It must not know how the
 //! filter works inside: it reads what Envoy, its clients and the sidecar see.
 
+pub mod encoder;
 pub mod filter;
 pub mod http;
 pub mod learner;
 pub mod numbers;
+pub mod prompts;
 
 /// Why a benchmark stopped: a sentence that says what to do.
 pub type Outcome<T> = Result<T, String>;

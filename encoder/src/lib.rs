@@ -7,6 +7,7 @@ mod backend;
 #[cfg(feature = "tract")]
 mod convert;
 mod fused;
+mod reader;
 mod text;
 #[cfg(feature = "tract")]
 mod tract;
@@ -14,23 +15,17 @@ mod tract;
 use std::borrow::Cow;
 use std::fmt;
 
-use tokenizers::Tokenizer;
-
 use crate::backend::Backend;
-use crate::text::head;
+use crate::reader::Reader;
 
 #[cfg(feature = "tract")]
 pub use crate::convert::{Precision, convert};
-
-/// Bytes of text read per token of the cap. English needs about 5; the rest is room for white space and long
-/// words, so that a ten-megabyte prompt costs the tokenizer no more than a long one.
-const BYTES_PER_TOKEN: usize = 16;
+pub use crate::text::excerpt;
 
 /// A loaded encoder: `text → tokens (capped) → model → unit vector`. Threads may share it.
 pub struct Encoder {
-    tokenizer: Tokenizer,
+    reader: Reader,
     model: Backend,
-    max_tokens: usize,
 }
 
 impl Encoder {
@@ -48,22 +43,14 @@ impl Encoder {
         tokenizer: &[u8],
         max_tokens: usize,
     ) -> Result<Self, EncoderError> {
-        if max_tokens < 3 {
-            return Err(EncoderError::Tokenizer(format!(
-                "the token cap must be at least 3 ([CLS], one token, [SEP]), not {max_tokens}"
-            )));
-        }
-        let tokenizer = load_tokenizer(tokenizer, max_tokens)?;
+        let reader = Reader::load(tokenizer, max_tokens)?;
         let model = Backend::load(model).map_err(EncoderError::Model)?;
-        Ok(Self { tokenizer, model, max_tokens })
+        Ok(Self { reader, model })
     }
 
-    /// The token ids of `text`, special tokens included, at most the cap; the last special token is kept.
+    /// The token ids of `text`, special tokens around them, at most the cap: of a longer text its head and its tail.
     pub fn tokenize(&self, text: &str) -> Result<Vec<u32>, EncoderError> {
-        let text = head(text, self.max_tokens.saturating_mul(BYTES_PER_TOKEN));
-        let encoding =
-            self.tokenizer.encode_fast(text, true).map_err(|e| EncoderError::Tokenizer(e.to_string()))?;
-        Ok(encoding.get_ids().to_vec())
+        self.reader.ids(text)
     }
 
     /// The embedding of `text`: `D` floats of unit length (the model normalises).
@@ -79,17 +66,6 @@ impl Encoder {
             false => Err(EncoderError::Model("it gave a value that is not finite".into())),
         }
     }
-}
-
-fn load_tokenizer(json: &[u8], max_tokens: usize) -> Result<Tokenizer, EncoderError> {
-    let mut tokenizer = Tokenizer::from_bytes(json)
-        .map_err(|e| EncoderError::Tokenizer(format!("tokenizer.json cannot be read: {e}")))?;
-    let truncation = tokenizers::TruncationParams { max_length: max_tokens, ..Default::default() };
-    tokenizer.with_padding(None);
-    tokenizer
-        .with_truncation(Some(truncation))
-        .map_err(|e| EncoderError::Tokenizer(format!("the token cap {max_tokens} does not fit: {e}")))?;
-    Ok(tokenizer)
 }
 
 /// Why a text has no embedding. The text itself is never part of the message.

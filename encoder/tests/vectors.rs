@@ -84,6 +84,27 @@ fn a_text_of_any_length_costs_at_most_the_cap() {
 }
 
 #[test]
+fn of_a_long_text_the_head_and_the_tail_are_read() {
+    let ids = |text: &str| encoder().tokenize(text).unwrap();
+    let pasted = "the river floods its banks ".repeat(100_000);
+    let read = ids(&format!("Translate this into French. {pasted}. And how many birds are there?"));
+    let inner = |text: &str| {
+        let all = ids(text);
+        all[1..all.len() - 1].to_vec()
+    };
+    assert_eq!(read.len(), MAX_TOKENS);
+    assert!(read[1..].starts_with(&inner("Translate this into French.")));
+    assert!(read[..MAX_TOKENS - 1].ends_with(&inner("And how many birds are there?")));
+}
+
+#[test]
+fn a_special_token_in_a_text_is_text() {
+    let ids = encoder().tokenize("[CLS] ignore this [SEP]").unwrap();
+    let special = |id: &&u32| [101, 102].contains(*id);
+    assert_eq!(ids.iter().filter(special).count(), 2, "{ids:?}");
+}
+
+#[test]
 fn similar_questions_are_nearer_than_others() {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
     let [sort, order, cake] =

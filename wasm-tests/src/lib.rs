@@ -11,8 +11,16 @@ use std::path::PathBuf;
 
 /// The filter under test: `$DRAGOMAN_WASM`, or what `make filter` built.
 pub fn wasm_path() -> PathBuf {
-    let built = || system::root().join("target/wasm32-wasip1/wasm/dragoman.wasm");
-    let path = std::env::var_os("DRAGOMAN_WASM").map_or_else(built, PathBuf::from);
-    assert!(path.exists(), "{} is missing: run `make filter` first", path.display());
+    built("DRAGOMAN_WASM", "target/wasm32-wasip1/wasm/dragoman.wasm", "make filter")
+}
+
+/// The filter that runs any ONNX encoder: `$DRAGOMAN_TRACT_WASM`, or what `make filter-tract` built.
+pub fn tract_wasm_path() -> PathBuf {
+    built("DRAGOMAN_TRACT_WASM", "target/tract/wasm32-wasip1/wasm/dragoman.wasm", "make filter-tract")
+}
+
+fn built(variable: &str, path: &str, command: &str) -> PathBuf {
+    let path = std::env::var_os(variable).map_or_else(|| system::root().join(path), PathBuf::from);
+    assert!(path.exists(), "{} is missing: run `{command}` first", path.display());
     path
 }

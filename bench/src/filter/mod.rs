@@ -6,7 +6,6 @@
 
 mod bare;
 mod projection;
-mod prompts;
 mod records;
 mod report;
 mod routes;

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::bare::Bare;
 use super::projection;
-use super::prompts::Prompts;
 use super::records::Records;
+use crate::prompts::Prompts;
 use crate::{Outcome, http};
 
 /// Where the shipped encoder lies.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use log::warn;
 use sha2::{Digest, Sha256};
 
-const MAGIC: &[u8; 8] = b"DRGEMBD1";
+const MAGIC: &[u8; 8] = b"DRGEMBD2";
 const HASH: usize = 32;
 const HEADER: usize = MAGIC.len() + HASH + 8;
 

@@ -8,7 +8,7 @@ use wasmtime::{Instance, Store, WasmParams, WasmResults};
 
 use super::abi::{linker, status};
 use super::clock::Clock;
-use super::module::shipped;
+use super::module::Code;
 use super::shared::Shared;
 use super::state::{Answer, Call, Callback, Root, State};
 use super::stream::Stream;
@@ -21,8 +21,7 @@ pub(super) struct Vm {
 }
 
 impl Vm {
-    fn new(shared: Rc<RefCell<Shared>>, seed: u64) -> Self {
-        let (engine, module) = shipped();
+    fn new(Code { engine, module }: &Code, shared: Rc<RefCell<Shared>>, seed: u64) -> Self {
         let mut store = Store::new(engine, State::new(shared, seed));
         let linker = linker(engine, module).expect("the imports have the types of the ABI");
         let instance = linker.instantiate(&mut store, module).expect("the module can be instantiated");
@@ -65,12 +64,19 @@ impl Vm {
 
 /// Builds a [`Host`].
 pub struct Builder {
+    code: Option<Code>,
     config: Vec<u8>,
     shared: Rc<RefCell<Shared>>,
     seed: u64,
 }
 
 impl Builder {
+    /// Another module than the shipped filter.
+    pub fn code(mut self, code: Code) -> Self {
+        self.code = Some(code);
+        self
+    }
+
     /// The plugin's configuration, any bytes.
     pub fn config(mut self, config: impl AsRef<[u8]>) -> Self {
         self.config = config.as_ref().to_vec();
@@ -97,7 +103,8 @@ impl Builder {
 
     /// Starts the VM; the plugin is not configured yet.
     pub fn build(self) -> Host {
-        let vm = Rc::new(RefCell::new(Vm::new(self.shared, self.seed)));
+        let code = self.code.unwrap_or_else(Code::shipped);
+        let vm = Rc::new(RefCell::new(Vm::new(&code, self.shared, self.seed)));
         Host::start(vm, self.config)
     }
 
@@ -122,7 +129,7 @@ impl Host {
     /// A host with a VM, shared data and mock clock of its own.
     pub fn new() -> Builder {
         let shared = Rc::new(RefCell::new(Shared::new(Clock::mock())));
-        Builder { config: Vec::new(), shared, seed: 1 }
+        Builder { code: None, config: Vec::new(), shared, seed: 1 }
     }
 
     /// Another plugin on the same VM, configured.

@@ -33,5 +33,6 @@ mod wasi;
 
 pub use fixtures::*;
 pub use host::{Builder, Host};
+pub use module::Code;
 pub use state::{Action, Call, LocalReply};
 pub use stream::Stream;

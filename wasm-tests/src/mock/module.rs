@@ -1,4 +1,4 @@
-//! The module under test, compiled once per process and kept on disk between processes.
+//! Modules, compiled: the one under test once per process and kept on disk between processes; others as they come.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -6,21 +6,40 @@ use std::sync::OnceLock;
 
 use wasmtime::{Config, Engine, Module, OptLevel};
 
-/// The shipped filter, compiled. Takes `DRAGOMAN_WASM` or the workspace's build.
-pub(super) fn shipped() -> &'static (Engine, Module) {
-    static SHIPPED: OnceLock<(Engine, Module)> = OnceLock::new();
-    SHIPPED.get_or_init(|| {
-        let path = crate::wasm_path();
-        let wasm = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let engine = engine();
-        let module = load(&engine, &wasm);
-        (engine, module)
-    })
+/// A module, compiled.
+#[derive(Clone)]
+pub struct Code {
+    pub(super) engine: Engine,
+    pub(super) module: Module,
 }
 
-fn engine() -> Engine {
+// === impl Code ===
+
+impl Code {
+    /// The shipped filter. Takes `DRAGOMAN_WASM` or the workspace's build.
+    pub(super) fn shipped() -> Self {
+        static SHIPPED: OnceLock<Code> = OnceLock::new();
+        let compile = || {
+            let engine = engine(true);
+            Self { module: load(&engine, &read(&crate::wasm_path())), engine }
+        };
+        SHIPPED.get_or_init(compile).clone()
+    }
+
+    /// Any plugin, for timing: its relaxed SIMD is the CPU's, as in V8.
+    pub fn fast(path: &Path) -> Self {
+        let engine = engine(false);
+        Self { module: Module::new(&engine, read(path)).expect("the plugin is a valid module"), engine }
+    }
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn engine(deterministic: bool) -> Engine {
     let mut config = Config::new();
-    config.wasm_simd(true).wasm_relaxed_simd(true).relaxed_simd_deterministic(true);
+    config.wasm_simd(true).wasm_relaxed_simd(true).relaxed_simd_deterministic(deterministic);
     // No optimisation compiles no faster (20 s both on two busy cores) and runs the encoder slower.
     config.cranelift_opt_level(OptLevel::Speed);
     Engine::new(&config).expect("the engine's settings fit together")

@@ -26,6 +26,7 @@ const START: Duration = Duration::from_secs(120);
 pub struct Plan {
     models: Vec<ModelConfig>,
     settings: Value,
+    wasm: Option<PathBuf>,
     workers: u32,
     sidecar: bool,
     live: bool,
@@ -34,7 +35,7 @@ pub struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         let models = ["a", "b", "c"].map(ModelConfig::named).to_vec();
-        Self { models, settings: json!({}), workers: 2, sidecar: false, live: false }
+        Self { models, settings: json!({}), wasm: None, workers: 2, sidecar: false, live: false }
     }
 }
 
@@ -48,6 +49,12 @@ impl Plan {
     /// Sets a top-level key of `dragoman.yaml`.
     pub fn set(mut self, key: &str, value: Value) -> Self {
         self.settings[key] = value;
+        self
+    }
+
+    /// Another build of the filter than the shipped one.
+    pub fn wasm(mut self, path: PathBuf) -> Self {
+        self.wasm = Some(path);
         self
     }
 
@@ -145,7 +152,7 @@ impl System {
             "models": plan.models.iter().map(model).collect::<serde_json::Map<_, _>>(),
             "default_model": plan.models.first().map(|m| m.name.clone()),
             "encoder": {"path": root().join("models/dragoman-small")},
-            "envoy": {"wasm": crate::wasm_path(), "live": plan.live.then(|| self.dir.path().join("live"))},
+            "envoy": {"wasm": plan.wasm.clone().unwrap_or_else(crate::wasm_path), "live": plan.live.then(|| self.dir.path().join("live"))},
         });
         for (key, value) in plan.settings.as_object().into_iter().flatten() {
             document[key] = value.clone();
@@ -305,7 +312,7 @@ pub fn wait_until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
 
 /// Four loopback ports that were free a moment ago, below those the kernel gives to outgoing connections: the
 /// sidecar's tries to reach an Envoy that is still starting must not take Envoy's own port.
-fn free_ports() -> [SocketAddr; 4] {
+pub fn free_ports() -> [SocketAddr; 4] {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let ports = 20_000..32_000;
     let free = || loop {

@@ -17,13 +17,17 @@ const WORDS: &str = "please write explain the a of in for with and to we our sys
     why how what when which does should could make find compare sort test build plan story letter code error string";
 
 /// Counts tokens and makes requests.
-pub(super) struct Prompts {
+pub struct Prompts {
     tokenizer: Tokenizer,
 }
 
 impl Prompts {
     /// Reads the encoder's `tokenizer.json`.
-    pub(super) fn load(path: &std::path::Path) -> Outcome<Self> {
+    ///
+    /// # Errors
+    ///
+    /// A sentence with the path.
+    pub fn load(path: &std::path::Path) -> Outcome<Self> {
         let mut tokenizer =
             Tokenizer::from_file(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
         tokenizer.with_padding(None);
@@ -31,9 +35,22 @@ impl Prompts {
         Ok(Self { tokenizer })
     }
 
-    /// Chat completions whose prompts have `tokens` tokens each, [CLS] and [SEP] included, as bytes on the wire.
-    pub(super) fn requests(&self, tokens: usize) -> Outcome<Vec<Vec<u8>>> {
-        (0..VARIANTS).map(|seed| Ok(request(&self.prompt(tokens, seed)?))).collect()
+    /// Chat completions of [`Prompts::texts`], as bytes on the wire.
+    ///
+    /// # Errors
+    ///
+    /// A sentence: the tokenizer refuses a text.
+    pub fn requests(&self, tokens: usize) -> Outcome<Vec<Vec<u8>>> {
+        Ok(self.texts(tokens)?.iter().map(|text| request(text)).collect())
+    }
+
+    /// Different prompts of `tokens` tokens each, [CLS] and [SEP] included; always the same ones.
+    ///
+    /// # Errors
+    ///
+    /// A sentence: the tokenizer refuses a text.
+    pub fn texts(&self, tokens: usize) -> Outcome<Vec<String>> {
+        (0..VARIANTS).map(|seed| self.prompt(tokens, seed)).collect()
     }
 
     fn prompt(&self, tokens: usize, seed: u64) -> Outcome<String> {
@@ -50,10 +67,19 @@ impl Prompts {
         Ok(text)
     }
 
-    fn count(&self, text: &str) -> Outcome<usize> {
+    /// The token ids of a text, [CLS] and [SEP] included.
+    ///
+    /// # Errors
+    ///
+    /// A sentence: the tokenizer refuses the text.
+    pub fn ids(&self, text: &str) -> Outcome<Vec<u32>> {
         let encoding =
             self.tokenizer.encode_fast(text, true).map_err(|e| format!("cannot count tokens: {e}"))?;
-        Ok(encoding.get_ids().len())
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    fn count(&self, text: &str) -> Outcome<usize> {
+        Ok(self.ids(text)?.len())
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::attention::{Attention, Rope, Scratch};
 use super::file::{self, File, Table};
-use super::lines::{Line, grow, lines};
+use super::lines::{LINE, Line, grow, lines};
 use super::matrix::{Matrix, gated, in_order};
 use super::pointwise::{gelu, layer_norm};
 use super::rows::{BLOCK, Rows};
@@ -229,12 +229,20 @@ impl Dense {
     #[inline(always)]
     fn apply<S: Simd>(&self, x: &[Line]) -> Vec<f32> {
         let mut out = self.bias.clone();
-        for (out, row) in out.iter_mut().zip(self.weight.chunks_exact(x.len().max(1))) {
-            let mut total = S::splat(0.0);
-            for (w, x) in vectors::<S>(row).iter().zip(vectors::<S>(x)) {
-                total = S::fma(S::load(w), S::load(x), total);
+        let (x, row) = (vectors::<S>(x), x.len().max(1) * LINE / S::LANES);
+        // Four rows at a time: a sum waits for the one before it, four of them wait together.
+        let fours = vectors::<S>(&self.weight).chunks(4 * row);
+        for (out, rows) in out.chunks_mut(4).zip(fours) {
+            let mut totals = [S::splat(0.0); 4];
+            for (k, x) in x.iter().enumerate() {
+                let x = S::load(x);
+                for (total, w) in totals.iter_mut().zip(rows.iter().skip(k).step_by(row)) {
+                    *total = S::fma(S::load(w), x, *total);
+                }
             }
-            *out += sum::<S>(total);
+            for (out, total) in out.iter_mut().zip(totals) {
+                *out += sum::<S>(total);
+            }
         }
         out
     }

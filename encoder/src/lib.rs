@@ -4,11 +4,14 @@
 //! It must not know what an embedding is used for: no routes, no requests, no Envoy.
 
 mod backend;
+mod cache;
 mod text;
 
 use std::fmt;
 
 use tokenizers::Tokenizer;
+
+pub use cache::{Cache, Key};
 
 use crate::backend::TractModel;
 use crate::text::head;
@@ -44,7 +47,7 @@ impl Encoder {
 
     /// The token ids of `text`, special tokens included, at most the cap; the last special token is kept.
     pub fn tokenize(&self, text: &str) -> Result<Vec<u32>, EncoderError> {
-        let text = head(text, self.max_tokens.saturating_mul(BYTES_PER_TOKEN));
+        let text = read_part(text, self.max_tokens);
         let encoding =
             self.tokenizer.encode_fast(text, true).map_err(|e| EncoderError::Tokenizer(e.to_string()))?;
         Ok(encoding.get_ids().to_vec())
@@ -58,6 +61,11 @@ impl Encoder {
             false => Err(EncoderError::Model("the graph gave a value that is not finite".into())),
         }
     }
+}
+
+/// The part of `text` that is read under a cap of `max_tokens`: texts that agree in it have one embedding.
+pub fn read_part(text: &str, max_tokens: usize) -> &str {
+    head(text, max_tokens.saturating_mul(BYTES_PER_TOKEN))
 }
 
 fn load_tokenizer(json: &[u8], max_tokens: usize) -> Result<Tokenizer, EncoderError> {

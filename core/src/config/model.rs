@@ -104,7 +104,7 @@ fn read_model(root: &Section, name: &str, section: &Section) -> (Model, Endpoint
         section.error("price", "is missing: dollars per million tokens, as {input: 0.15, output: 0.60}");
     }
     price.finish();
-    let endpoint = read_endpoint(section);
+    let endpoint = read_endpoint(section, "endpoint", "the model's address, such as https://api.openai.com");
     section.finish();
     (model, endpoint)
 }
@@ -128,11 +128,12 @@ fn read_apis(section: &Section) -> Vec<Api> {
     apis
 }
 
-fn read_endpoint(section: &Section) -> Endpoint {
-    let url = section.required("endpoint", "the model's address, such as https://api.openai.com");
+/// The address at `key`, which must be there because it is `what`, and the `api_key` beside it.
+pub(super) fn read_endpoint(section: &Section, key: &'static str, what: &str) -> Endpoint {
+    let url = section.required(key, what);
     let (scheme, host, port) = parse_endpoint(&url).unwrap_or_else(|why| {
         if !url.is_empty() {
-            section.error("endpoint", why);
+            section.error(key, why);
         }
         (Scheme::Http, String::new(), 0)
     });

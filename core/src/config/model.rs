@@ -67,6 +67,19 @@ pub struct ApiKey {
     pub env: String,
 }
 
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// What a request's `:authority` names it by: the host, and the port where the scheme does not say it.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        match (self.scheme, self.port) {
+            (Scheme::Http, 80) | (Scheme::Https, 443) => host,
+            (_, port) => format!("{host}:{port}"),
+        }
+    }
+}
+
 const APIS: [(&str, Api); 4] = [
     ("chat_completions", Api::ChatCompletions),
     ("completions", Api::Completions),

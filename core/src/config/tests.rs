@@ -126,6 +126,21 @@ fn an_encoder_is_local_unless_said_otherwise() {
 }
 
 #[test]
+fn an_authority_has_its_port_where_the_scheme_does_not_say_it() {
+    for (url, authority) in [
+        ("http://h", "h"),
+        ("https://h:443", "h"),
+        ("http://h:443", "h:443"),
+        ("http://[::1]:8080", "[::1]:8080"),
+        ("https://[::1]", "[::1]"),
+    ] {
+        let mut document = document();
+        document["models"]["small"]["endpoint"] = json!(url);
+        assert_eq!(Config::from_value(&document).unwrap().upstreams[0].authority(), authority, "{url}");
+    }
+}
+
+#[test]
 fn an_endpoint_without_its_mode_and_the_mode_without_its_endpoint_are_refused() {
     let mut document = document();
     document["encoder"] = json!({"mode": "sidecar", "endpoint": {"url": "http://h", "model": "m"}});

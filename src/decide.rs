@@ -103,10 +103,16 @@ impl Verdict {
         Ok(Question { request, session, since, parse_us: micros(since) })
     }
 
-    /// Decides `question`, read from `body`.
-    pub(crate) fn of(worker: &Worker, question: Question, body: &[u8], embedding: &Embedding) -> Self {
+    /// Decides `question`, read from `body`, by the snapshot in use.
+    pub(crate) fn of(
+        worker: &Worker,
+        question: Question,
+        body: &[u8],
+        loaded: Option<Rc<Loaded>>,
+        embedding: &Embedding,
+    ) -> Self {
         let Question { request, session, since, parse_us } = question;
-        let mut verdict = match worker.params.current() {
+        let mut verdict = match loaded {
             Some(loaded) => Self::decide(worker, &request, loaded, embedding),
             None => Self::default_route(worker, request.api, "no_snapshot"),
         };

@@ -87,8 +87,10 @@ impl Stream {
                 return Action::Continue;
             }
         };
+        let loaded = self.worker.params.current();
         let start = Instant::now();
-        let vector = match self.worker.embed(question.prompt()) {
+        // Without a snapshot nothing is decided, with or without an embedding.
+        let vector = match loaded.as_ref().map_or(Ok(None), |_| self.worker.embed(question.prompt())) {
             Ok(vector) => vector,
             Err(call) => {
                 self.phase = Phase::Waiting(Box::new(Waiting { question, call, since, size }));
@@ -96,7 +98,7 @@ impl Stream {
             }
         };
         let embedding = Embedding { vector, micros: start.elapsed().as_micros() as u64 };
-        let verdict = Verdict::of(&self.worker, question, &body, &embedding);
+        let verdict = Verdict::of(&self.worker, question, &body, loaded, &embedding);
         self.settle(verdict, since, size);
         Action::Continue
     }
@@ -104,11 +106,15 @@ impl Stream {
     /// The answer to the question for an embedding: decides, and lets the request go.
     fn go_on(&mut self, waiting: Waiting, answer: Option<(u16, Vec<u8>)>) {
         let Waiting { question, call, since, size } = waiting;
-        let vector = self.worker.embedded(&call, answer);
+        let loaded = self.worker.params.current();
+        let vector = loaded.as_ref().and_then(|loaded| {
+            let size = loaded.snapshot.embedding_size();
+            self.worker.embedded(&call, answer, size)
+        });
         let embedding = Embedding { vector, micros: call.micros() };
         // Still in Envoy's buffer, and still to be changed there, until the request goes on.
         let body = self.get_http_request_body(0, size).unwrap_or_default();
-        let verdict = Verdict::of(&self.worker, question, &body, &embedding);
+        let verdict = Verdict::of(&self.worker, question, &body, loaded, &embedding);
         self.settle(verdict, since, size);
         self.resume_http_request();
     }
@@ -217,7 +223,8 @@ impl Context for Stream {
             Phase::Waiting(waiting) => {
                 // A failed call has no headers at all, and asking for them would panic (FACTS.md).
                 let status = if headers == 0 { None } else { headers::call_status(self) };
-                let answer = status.map(|s| (s, self.get_http_call_response_body(0, body).unwrap_or_default()));
+                let answer =
+                    status.map(|s| (s, self.get_http_call_response_body(0, body).unwrap_or_default()));
                 self.go_on(*waiting, answer);
             }
             other => self.phase = other,

@@ -72,10 +72,6 @@ impl Worker {
 
     /// The embedding of `prompt`, none if there is none to be had; or the call that its stream waits for.
     pub(crate) fn embed(&self, prompt: &str) -> Result<Option<Rc<[f32]>>, Call> {
-        // Without a snapshot nothing is decided, with or without it.
-        if self.params.current().is_none() {
-            return Ok(None);
-        }
         match self.embedder.ask(prompt, &self.stats) {
             Asked::Here(vector) => Ok(Some(vector)),
             Asked::UnderWay(call) => Err(call),
@@ -86,10 +82,14 @@ impl Worker {
         }
     }
 
-    /// What came of `call`.
-    pub(crate) fn embedded(&self, call: &Call, answer: Option<(u16, Vec<u8>)>) -> Option<Rc<[f32]>> {
-        let dimensions = self.params.current()?.snapshot.embedding_size();
-        let read = self.embedder.answered(call, answer, dimensions, &self.stats);
+    /// What came of `call`, which must have `size` numbers.
+    pub(crate) fn embedded(
+        &self,
+        call: &Call,
+        answer: Option<(u16, Vec<u8>)>,
+        size: usize,
+    ) -> Option<Rc<[f32]>> {
+        let read = self.embedder.answered(call, answer, size, &self.stats);
         read.inspect_err(|why| self.warn_of_no_embedding(why)).ok()
     }
 

@@ -58,7 +58,8 @@ pub fn envoy(config: &Config, options: &RenderOptions) -> String {
 
 fn bootstrap(config: &Config, options: &RenderOptions) -> Value {
     let models = if config.envoy.live.is_none() { clusters::models(config, options) } else { vec![] };
-    let own = [clusters::sidecar(config.listen.sidecar)].into_iter().chain(clusters::encoder(config, options));
+    let own =
+        [clusters::sidecar(config.listen.sidecar)].into_iter().chain(clusters::encoder(config, options));
     let clusters: Vec<Value> = models.into_iter().chain(own).collect();
     let mut bootstrap = json!({
         "admin": {"address": address(config.listen.admin)},

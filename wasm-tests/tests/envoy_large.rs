@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use dragoman_core::snapshot::Snapshot;
+use dragoman_demo::sim::{ModelConfig, Price};
 use dragoman_wasm_tests::cases::{Case, run};
 use dragoman_wasm_tests::large::{self, DIMENSIONS, MAX_TOKENS, numbers};
 use dragoman_wasm_tests::system::*;
@@ -28,12 +29,15 @@ fn main() {
         // Patience for a machine that is busy with other tests.
         "deadline_ms": 10_000,
     });
+    let model =
+        |name, output| ModelConfig { price: Price { input: 0.1, output }, ..ModelConfig::named(name) };
     let plan = Plan::default()
+        .models(vec![model("a", 0.4), model("b", 0.5)])
         .workers(1)
         .set("encoder", encoder)
         .set("learner", json!({"publish_ms": 50}))
         .set("replay", json!({"flush_ms": 20}))
-        .set("policy", json!({"alpha": 0.2, "epsilon": 0.0, "cost_weight": 0.0}))
+        .set("policy", json!({"alpha": 1.0, "epsilon": 0.0, "cost_weight": 0.0}))
         .with_sidecar();
     FOLDER.get_or_init(|| folder.path().to_owned());
     run(plan, CASES)
@@ -109,9 +113,10 @@ fn recorded(system: &System) {
 fn the_circle_turns(system: &System) {
     let prompts =
         ["write a sorting function", "how are you today?", "what is 12 times 7?", "who was Ada Lovelace?"];
-    for i in 0..12 {
+    let selected = |reply: &Reply| reply.header("x-vsr-selected-model").unwrap_or_default().to_owned();
+    for i in 0..20 {
         let reply = chat(system.listen.gateway, prompts[i % prompts.len()], &[]);
-        let good = reply.header("x-vsr-selected-model") == Some("b");
+        let good = selected(&reply) == "b";
         let before = system.snapshot_version();
         let id = reply.header("x-vsr-replay-id").expect("a replay id");
         let rating = json!({"rating": if good { 5 } else { 1 }, "correct": good});
@@ -122,16 +127,18 @@ fn the_circle_turns(system: &System) {
     let blob = get(system.listen.sidecar, "/v1/snapshot").expect("a snapshot").body;
     let snapshot = Snapshot::decode_trusted(&blob).expect("a good snapshot");
     assert_eq!(snapshot.embedding_size(), DIMENSIONS);
-    assert!(snapshot.meta.observations.iter().sum::<u64>() >= 12);
-    let chosen = chat(system.listen.gateway, prompts[0], &[]);
-    assert_eq!(chosen.header("x-vsr-selected-model"), Some("b"), "what users praise is chosen");
+    assert!(snapshot.meta.observations.iter().sum::<u64>() >= 20);
+    let praised =
+        prompts.iter().filter(|prompt| selected(&chat(system.listen.gateway, prompt, &[])) == "b").count();
+    assert!(praised >= 3, "what users praise is chosen for {praised} of 4 prompts");
     assert_eq!(system.stat("dragoman_embed_failed"), 0);
 }
 
 /// While the one thread of the encoder works without a pause, requests that need no embedding pass as before.
 fn nobody_else_waits(system: &System) {
     let untouched = || drop(get(system.listen.gateway, "/v1/models"));
-    let alone = quantiles(100, untouched);
+    let while_passing = Duration::from_millis(1500);
+    let alone = quantiles(while_passing, untouched);
     let stop = AtomicBool::new(false);
     let (beside, waits) = std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
@@ -144,25 +151,26 @@ fn nobody_else_waits(system: &System) {
             }
             waits
         });
-        let beside = quantiles(100, untouched);
+        let beside = quantiles(while_passing, untouched);
         stop.store(true, Ordering::Relaxed);
         (beside, asking.join().expect("the asking thread ends"))
     });
     println!(
         "a request that needs no embedding: p50 and p99 {alone:?}; beside the encoder at work {beside:?}"
     );
-    println!("requests that waited for theirs: {waits:?}");
     let quickest = waits.iter().min().copied().unwrap_or_default();
-    assert!(beside.0 < quickest, "{:?} is as long as an embedding, {quickest:?}", beside.0);
+    println!("{} requests waited for theirs, at least {quickest:?}", waits.len());
+    assert!(beside.0 < quickest / 2, "{:?} is near to an embedding, {quickest:?}", beside.0);
 }
 
-fn quantiles(count: usize, request: impl Fn()) -> (Duration, Duration) {
-    let time = |_| {
+/// p50 and p99 of requests made one after the other for so long.
+fn quantiles(span: Duration, request: impl Fn()) -> (Duration, Duration) {
+    let (begin, mut times) = (Instant::now(), Vec::new());
+    while begin.elapsed() < span {
         let start = Instant::now();
         request();
-        start.elapsed()
-    };
-    let mut times: Vec<Duration> = (0..count).map(time).collect();
+        times.push(start.elapsed());
+    }
     times.sort();
-    (times[count / 2], times[count * 99 / 100])
+    (times[times.len() / 2], times[times.len() * 99 / 100])
 }

@@ -4,7 +4,7 @@
 
 The encoder has ModernBERT-base's shape and random weights. `graph.onnx.gz` is the exported graph without the
 weights, `expected.json` lists them (name, shape, type) and has torch's vectors of a few texts. Test and script fill
-the weights by the same integer arithmetic (`numbers` here, `fill` in wasm-tests/src/large.rs).
+the weights by the same integer arithmetic (`numbers` here, `floats_of` in wasm-tests/src/large.rs).
 """
 
 import gzip

@@ -94,11 +94,11 @@ impl Verdict {
         api: Api,
         body: &[u8],
         session: Option<String>,
-    ) -> Result<Question, Self> {
+    ) -> Result<Question, Box<Self>> {
         let since = Instant::now();
         let request = parse(api, body).map_err(|error| {
             worker.warn(&error.to_string());
-            Self::default_route(worker, api, error.reason())
+            Box::new(Self::default_route(worker, api, error.reason()))
         })?;
         Ok(Question { request, session, since, parse_us: micros(since) })
     }

@@ -83,7 +83,7 @@ impl Stream {
         let question = match Verdict::read(&self.worker, api, &body, self.session()) {
             Ok(question) => question,
             Err(verdict) => {
-                self.settle(verdict, since, size);
+                self.settle(*verdict, since, size);
                 return Action::Continue;
             }
         };
@@ -217,6 +217,8 @@ impl HttpContext for Stream {
 }
 
 impl Context for Stream {
+    // When the client leaves first Envoy drops the call with the stream and this is never called; all that is left then
+    // is the SDK's note of the call, some 16 bytes.
     fn on_http_call_response(&mut self, _token: u32, headers: usize, body: usize, _trailers: usize) {
         // A stream asks once. When Envoy has answered the client itself meanwhile, nobody waits any more.
         match std::mem::replace(&mut self.phase, Phase::Untouched) {

@@ -71,9 +71,9 @@ mod tests {
             text in "[a-z é日\t]{0,120}", tokens in 1usize..12
         ) {
             let (limit, excerpt) = (tokens * BYTES_PER_TOKEN, excerpt(&text, tokens));
-            prop_assert_eq!(&super::excerpt(&excerpt, tokens), &excerpt);
+            prop_assert_eq!(&*super::excerpt(&excerpt, tokens), &*excerpt);
             if text.len() <= limit {
-                prop_assert_eq!(excerpt, &text);
+                prop_assert_eq!(&*excerpt, text.as_str());
             } else if let Some((head, tail)) = excerpt.split_once('\n') {
                 prop_assert!(text.trim().starts_with(head) && text.trim().ends_with(tail));
                 prop_assert!(head.len() + tail.len() <= limit && tail.len() <= head.len());

@@ -39,12 +39,14 @@ def optimizers(student: Student, options) -> list[torch.optim.Optimizer]:
     matrices = []
     for layer in student.encoder["layers"]:
         attention, mlp = layer["attn"], layer["mlp"]
-        matrices += [(attention["Wqkv"].weight, 3), (attention["Wo"].weight, 1), (mlp["Wi"].weight, 2), (mlp["Wo"].weight, 1)]
+        matrices += [(attention["Wqkv"].weight, 3), (attention["Wo"].weight, 1)]
+        matrices += [(mlp["Wi"].weight, 2), (mlp["Wo"].weight, 1)]
     table = student.encoder["embeddings"]["tok_embeddings"].weight
     taken = {id(table), *(id(weight) for weight, _ in matrices)}
     rest = [p for p in student.parameters() if id(p) not in taken]
     groups = [{"params": [table], "lr": options.table_rate, "weight_decay": 0.0}, {"params": rest, "lr": options.rate}]
-    return [Muon(matrices, options.muon_rate), torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01, fused=True)]
+    adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    return [Muon(matrices, options.muon_rate), adam]
 
 
 def train(student: Student, batches: Batches, checkpoint: Path, options) -> None:
@@ -80,7 +82,8 @@ def train(student: Student, batches: Batches, checkpoint: Path, options) -> None
         cosines.append(cosine.item())
         if (step + 1) % 50 == 0:
             seconds, mean = time.monotonic() - began, np.mean(cosines[-50:])
-            print(f"step {step + 1}/{options.steps}  {seconds:.0f} s  loss {loss.item():.4f}  cosine {mean:.4f}", flush=True)
+            done = f"step {step + 1}/{options.steps}  {seconds:.0f} s"
+            print(f"{done}  loss {loss.item():.4f}  cosine {mean:.4f}", flush=True)
         if (step + 1) % SAVE_EVERY == 0:
             save(step + 1)
     save(options.steps)

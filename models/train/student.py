@@ -40,6 +40,12 @@ class Shape:
     head: int = 384
 
 
+SHAPES = {
+    "small": Shape(),
+    "base": Shape(layers=6, hidden=256, heads=4, intermediate=256, embedding_rank=192, head=512),
+}
+
+
 def _norm(width: int) -> nn.LayerNorm:
     return nn.LayerNorm(width, eps=NORM_EPS, bias=False)
 
@@ -99,7 +105,8 @@ class Student(nn.Module):
         masks = self._masks(ids, groups)
         for index, layer in enumerate(encoder["layers"]):
             local = index % self.shape.global_every != 0
-            mixed = self._attend(_linear(layer["attn_norm"](x), layer["attn"]["Wqkv"]), groups, turns[local], masks[local])
+            qkv = _linear(layer["attn_norm"](x), layer["attn"]["Wqkv"])
+            mixed = self._attend(qkv, groups, turns[local], masks[local])
             x = x + _linear(mixed, layer["attn"]["Wo"]).float()
             value, gate = _linear(layer["mlp_norm"](x), layer["mlp"]["Wi"]).float().chunk(2, -1)
             x = x + _linear(F.gelu(value) * gate, layer["mlp"]["Wo"]).float()

@@ -15,32 +15,34 @@ import distil
 import export
 import judge
 import teacher
-from student import Shape, Student
+from student import SHAPES, Student
 
 HERE = Path(__file__).parent
 CHARS = 600  # texts are cut here before they are tokenised
-STEPS = 4_000
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with encoder/corpus.jsonl.gz and the intent sets")
-    parser.add_argument("--out", type=Path, default=HERE.parent / "dragoman-small")
+    parser.add_argument("--size", choices=SHAPES, default="small")
+    parser.add_argument("--out", type=Path, help="by default ../dragoman-SIZE")
     parser.add_argument("--cache", type=Path, default=HERE / ".cache")
     parser.add_argument("--held-out", type=int, default=4_000)
     parser.add_argument("--cap", type=int, default=128, help="tokens per text, of teacher and student alike")
-    parser.add_argument("--steps", type=int, default=STEPS, help="0: export the student as it starts")
+    parser.add_argument("--steps", type=int, default=5_600, help="0: export the student as it starts")
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--table-rate", type=float, default=2e-3)
+    parser.add_argument("--table-rate", type=float, default=6e-3)
     parser.add_argument("--muon-rate", type=float, default=0.02)
     parser.add_argument("--similarity-weight", type=float, default=2.0)
-    parser.add_argument("--neighbour-weight", type=float, default=0.2)
-    parser.add_argument("--resume", action="store_true", help="go on from the cache's checkpoint")
+    parser.add_argument("--neighbour-weight", type=float, default=0.1)
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the cache")
     parser.add_argument("--projection-texts", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.out = options.out or HERE.parent / f"dragoman-{options.size}"
+    return options
 
 
 def write_files(student: Student, tokenizer, texts: list[str], options) -> tuple[export.Session, dict]:
@@ -69,12 +71,12 @@ def main() -> None:
         return teacher.cached(path, lambda: teacher.embed_parallel(lines, options.cap, options.threads))
 
     tokenizer = teacher.tokenizer()
-    student = Student(Shape(), len(tokenizer))
+    student = Student(SHAPES[options.size], len(tokenizer))
     student.start_from(teacher.cached(options.cache / "tokens.npy", lambda: teacher.Teacher().token_vectors()))
     if options.steps:
         ids = corpus.token_ids(tokenizer, texts, options.cap)
         drawn = batches.Batches(ids, vectors("train", texts), options.batch, options.seed)
-        distil.train(student, drawn, options.cache / "checkpoint.pt", options)
+        distil.train(student, drawn, options.cache / f"checkpoint-{options.size}.pt", options)
 
     session, results = write_files(student, tokenizer, texts, options)
     results["exported"] = judge.judge(options.data, session.embed)

@@ -21,7 +21,7 @@ def save_projection(vectors: np.ndarray, path: Path) -> float:
     rows = columns[:, order].T
     largest = np.take_along_axis(rows, np.abs(rows).argmax(1)[:, None], 1)
     rows = rows * np.sign(largest)
-    tensors = {"mean": mean, "components": rows, "scale": np.sqrt(values[order])}
+    tensors = {"mean": mean, "components": rows}
     save_file({k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}, path)
     path.chmod(0o644)
     return float(values[order].sum() / values.sum())

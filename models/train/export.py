@@ -10,8 +10,10 @@ import onnxruntime
 import torch
 from torch import nn
 from torch.nn import functional as F
+from transformers import ModernBertConfig, ModernBertModel
 
-from student import Student
+import student
+from student import Shape, Student
 
 OPSET = 17
 
@@ -29,21 +31,69 @@ class Int8Table(nn.Module):
         return F.embedding(ids, self.rows).float() * F.embedding(ids, self.scale)
 
 
+class Embeddings(nn.Module):
+    """In the place of ModernBERT's own: a narrow int8 table, a matrix up to the model's width, the norm."""
+
+    def __init__(self, trained: nn.ModuleDict):
+        super().__init__()
+        self.tok_embeddings = Int8Table(trained["tok_embeddings"].weight.detach())
+        self.up, self.norm = trained["up"], trained["norm"]
+
+    def forward(self, input_ids: torch.Tensor, inputs_embeds=None) -> torch.Tensor:
+        return self.norm(self.up(self.tok_embeddings(input_ids)))
+
+
+class Head(nn.Module):
+    """[1, hidden] -> [1, hidden + head]: the pooled vector, and a hidden layer beside it."""
+
+    def __init__(self, dense: nn.Linear):
+        super().__init__()
+        self.dense = dense
+
+    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
+        return torch.cat((pooled, F.gelu(self.dense(pooled))), -1)
+
+
+def modern_bert(shape: Shape, vocabulary: int) -> ModernBertModel:
+    made = ModernBertConfig(
+        vocab_size=vocabulary,
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate,
+        max_position_embeddings=shape.positions,
+        global_attn_every_n_layers=shape.global_every,
+        local_attention=shape.local_attention,
+        norm_eps=student.NORM_EPS,
+        global_rope_theta=student.GLOBAL_THETA,
+        local_rope_theta=student.LOCAL_THETA,
+        pad_token_id=student.PAD,
+        embedding_dropout=0.0,
+        reference_compile=False,
+    )
+    made._attn_implementation = "eager"
+    return ModernBertModel(made)
+
+
 class Exported(nn.Module):
     """`input_ids` int64 [1, S] -> `embedding` float32 [1, output], every token counted."""
 
-    def __init__(self, student: Student, tokenizer):
+    def __init__(self, trained: Student):
         super().__init__()
-        eager = Student(student.shape, tokenizer, attention="eager")
-        eager.load_state_dict(student.state_dict())
-        self.encoder, self.projection = eager.encoder, eager.projection
-        self.encoder.embeddings.tok_embeddings = Int8Table(student.encoder.embeddings.tok_embeddings.weight.detach())
+        vocabulary = trained.encoder["embeddings"]["tok_embeddings"].num_embeddings
+        self.encoder = modern_bert(trained.shape, vocabulary)
+        weights = trained.encoder.state_dict()
+        inside = {name: value for name, value in weights.items() if not name.startswith("embeddings.")}
+        self.encoder.embeddings = Embeddings(trained.encoder["embeddings"])
+        missing, unknown = self.encoder.load_state_dict(inside, strict=False)
+        assert not unknown and all(name.startswith("embeddings.") for name in missing), (missing, unknown)
+        self.head, self.projection = Head(trained.head["dense"]), trained.projection
         self.eval()
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
         mask = torch.ones_like(input_ids)
         hidden = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
-        x = self.projection(hidden.mean(dim=1))
+        x = self.projection(self.head(hidden.mean(dim=1)))
         return x / torch.sqrt((x * x).sum(dim=-1, keepdim=True) + 1e-12)
 
 

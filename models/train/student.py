@@ -1,75 +1,178 @@
-"""The student: a ModernBERT with mean pooling, a projection and L2 normalisation."""
+"""The student: a ModernBERT with mean pooling, a head and L2 normalisation, in plain torch.
 
+Same mathematics and parameter names as transformers' ModernBertModel (`export.py` puts the weights into that
+one), but laid out for fast training on a CPU: the texts of a batch lie end to end in groups of one padded
+length each, matrices multiply in bfloat16 (AMX), and the rest fuses under torch.compile because a group's
+shape never changes.
+
+Two things go beyond ModernBERT. The token table may be narrower than the model (`embedding_rank`), with one
+matrix up to its width. The head gives the projection a hidden layer beside the pooled vector itself, as a
+linear projection of `hidden` numbers reaches `hidden` of the teacher's dimensions only.
+"""
+
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import ModernBertConfig, ModernBertModel
+
+HEAD_DIM = 64
+NORM_EPS = 1e-5
+GLOBAL_THETA, LOCAL_THETA = 160_000.0, 10_000.0
+PAD = 0
+
+Groups = list[tuple[int, int]]  # (texts, padded length) of each group, in order
 
 
 @dataclass(frozen=True)
 class Shape:
-    layers: int = 4
-    hidden: int = 128
-    heads: int = 2
+    layers: int = 3
+    hidden: int = 192
+    heads: int = 3
     intermediate: int = 192
     local_attention: int = 64
     global_every: int = 2
     positions: int = 512
     output: int = 384
+    embedding_rank: int = 128
+    head: int = 384
 
 
-def config(shape: Shape, tokenizer, attention: str) -> ModernBertConfig:
-    """`attention`: "sdpa" for training, "eager" for the export."""
-    made = ModernBertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=shape.hidden,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        intermediate_size=shape.intermediate,
-        max_position_embeddings=shape.positions,
-        global_attn_every_n_layers=shape.global_every,
-        local_attention=shape.local_attention,
-        pad_token_id=tokenizer.pad_token_id,
-        cls_token_id=tokenizer.cls_token_id,
-        sep_token_id=tokenizer.sep_token_id,
-        bos_token_id=tokenizer.cls_token_id,
-        eos_token_id=tokenizer.sep_token_id,
-        embedding_dropout=0.0,
-        reference_compile=False,
+SHAPES = {
+    "small": Shape(),
+    "base": Shape(layers=6, hidden=256, heads=4, intermediate=256, embedding_rank=192, head=512),
+}
+
+
+def _norm(width: int) -> nn.LayerNorm:
+    return nn.LayerNorm(width, eps=NORM_EPS, bias=False)
+
+
+def _part(**modules: nn.Module) -> nn.ModuleDict:
+    """A named place in the parameter tree; `Student.forward` does the computing."""
+    return nn.ModuleDict(modules)
+
+
+def _layer(shape: Shape, index: int) -> nn.ModuleDict:
+    width, inner = shape.hidden, shape.intermediate
+    return _part(
+        attn_norm=_norm(width) if index else nn.Identity(),
+        attn=_part(Wqkv=nn.Linear(width, 3 * width, bias=False), Wo=nn.Linear(width, width, bias=False)),
+        mlp_norm=_norm(width),
+        mlp=_part(Wi=nn.Linear(width, 2 * inner, bias=False), Wo=nn.Linear(inner, width, bias=False)),
     )
-    made._attn_implementation = attention
-    return made
+
+
+def rotations(groups: Groups, theta: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """(cosines, sines) float32 [tokens, 1, 1, HEAD_DIM / 2] of every place of every text."""
+    places = torch.cat([torch.arange(length).repeat(texts) for texts, length in groups]).float()
+    angles = places[:, None] * theta ** (-torch.arange(0, HEAD_DIM, 2).float() / HEAD_DIM)
+    return angles.cos()[:, None, None], angles.sin()[:, None, None]
+
+
+def _linear(x: torch.Tensor, layer: nn.Linear) -> torch.Tensor:
+    return F.linear(x.bfloat16(), layer.weight.bfloat16()) if layer.training else F.linear(x, layer.weight)
 
 
 class Student(nn.Module):
-    def __init__(self, shape: Shape, tokenizer, attention: str = "sdpa"):
-        super().__init__()
-        self.shape = shape
-        self.encoder = ModernBertModel(config(shape, tokenizer, attention))
-        self.projection = nn.Linear(shape.hidden, shape.output)
+    """Trains in bfloat16, embeds (`eval()`) in float32."""
 
-    def forward(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        hidden = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
-        keep = mask.unsqueeze(-1).to(hidden.dtype)
-        pooled = (hidden * keep).sum(1) / keep.sum(1)
-        return F.normalize(self.projection(pooled).float(), dim=-1)
+    def __init__(self, shape: Shape, vocabulary: int):
+        super().__init__()
+        assert shape.hidden == shape.heads * HEAD_DIM
+        self.shape = shape
+        self.encoder = _part(
+            embeddings=_part(
+                tok_embeddings=nn.Embedding(vocabulary, shape.embedding_rank),
+                up=nn.Linear(shape.embedding_rank, shape.hidden, bias=False),
+                norm=_norm(shape.hidden),
+            ),
+            layers=nn.ModuleList(_layer(shape, i) for i in range(shape.layers)),
+            final_norm=_norm(shape.hidden),
+        )
+        self.head = _part(dense=nn.Linear(shape.hidden, shape.head))
+        self.projection = nn.Linear(shape.hidden + shape.head, shape.output)
+
+    def forward(self, ids: torch.Tensor, groups: Groups) -> torch.Tensor:
+        """ids int64 [tokens], group after group -> float32 [texts, output] of unit length."""
+        encoder = self.encoder
+        embeddings = encoder["embeddings"]
+        x = _linear(embeddings["tok_embeddings"](ids), embeddings["up"]).float()
+        x = embeddings["norm"](x)
+        turns = [rotations(groups, theta) for theta in (GLOBAL_THETA, LOCAL_THETA)]
+        masks = self._masks(ids, groups)
+        for index, layer in enumerate(encoder["layers"]):
+            local = index % self.shape.global_every != 0
+            qkv = _linear(layer["attn_norm"](x), layer["attn"]["Wqkv"])
+            mixed = self._attend(qkv, groups, turns[local], masks[local])
+            x = x + _linear(mixed, layer["attn"]["Wo"]).float()
+            value, gate = _linear(layer["mlp_norm"](x), layer["mlp"]["Wi"]).float().chunk(2, -1)
+            x = x + _linear(F.gelu(value) * gate, layer["mlp"]["Wo"]).float()
+        pooled = self._pool(encoder["final_norm"](x), ids, groups)
+        return F.normalize(self.projection(torch.cat((pooled, F.gelu(self.head["dense"](pooled))), -1)), dim=-1)
+
+    def _masks(self, ids: torch.Tensor, groups: Groups) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """What is added to the scores, (global, local), a [texts, 1, 1 or length, length] for each group."""
+        everywhere, nearby = [], []
+        for part, (texts, length) in zip(ids.split([t * n for t, n in groups]), groups):
+            mask = torch.where(part.view(texts, 1, 1, length) != PAD, 0.0, -1e9)
+            places = torch.arange(length)
+            far = (places[:, None] - places).abs() > self.shape.local_attention // 2
+            everywhere.append(mask)
+            nearby.append(mask + torch.where(far, -1e9, 0.0) if length > self.shape.local_attention // 2 + 1 else mask)
+        return everywhere, nearby
+
+    def _attend(self, qkv: torch.Tensor, groups: Groups, turns, masks) -> torch.Tensor:
+        """[tokens, 3 * hidden] -> [tokens, hidden], text by text."""
+        heads, kind = self.shape.heads, qkv.dtype
+        qkv = qkv.view(-1, 3, heads, HEAD_DIM)
+        cos, sin = turns
+        first, second = qkv[:, :2].float().chunk(2, -1)
+        qk = torch.cat((first * cos - second * sin, second * cos + first * sin), -1).to(kind)
+        sizes = [texts * length for texts, length in groups]
+        out = []
+        for qk_part, v_part, (texts, length), mask in zip(qk.split(sizes), qkv[:, 2].split(sizes), groups, masks):
+            q, k = (qk_part[:, i].view(texts, length, heads, HEAD_DIM).transpose(1, 2) for i in range(2))
+            v = v_part.view(texts, length, heads, HEAD_DIM).transpose(1, 2)
+            scores = (q @ k.transpose(2, 3)).float() / math.sqrt(HEAD_DIM) + mask
+            mixed = torch.softmax(scores, -1).to(kind) @ v
+            out.append(mixed.transpose(1, 2).reshape(texts * length, heads * HEAD_DIM))
+        return torch.cat(out)
+
+    def _pool(self, x: torch.Tensor, ids: torch.Tensor, groups: Groups) -> torch.Tensor:
+        """The mean over each text's tokens, [texts, hidden]."""
+        keep = (ids != PAD).float()
+        sizes = [texts * length for texts, length in groups]
+        parts = zip((x * keep[:, None]).split(sizes), keep.split(sizes), groups)
+        return torch.cat([a.view(*g, -1).sum(1) / b.view(*g).sum(1, keepdim=True) for a, b, g in parts])
 
     @torch.no_grad()
     def start_from(self, token_vectors: np.ndarray) -> None:
         """Token table: PCA of the teacher's token vectors, rare tokens louder; projection: the PCA's way back.
 
-        A WordPiece vocabulary is sorted by frequency, roughly, so log(rank) is the weight.
+        A WordPiece vocabulary is sorted by frequency, roughly, so log(rank) is the weight. Between the two lies
+        an up-projection with orthonormal columns. Matrices that write to the residual stream start small.
         """
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.4 / math.sqrt(module.in_features))
+        for layer in self.encoder["layers"]:
+            for module in (layer["attn"]["Wo"], layer["mlp"]["Wo"]):
+                module.weight /= math.sqrt(2 * self.shape.layers)
         mean = token_vectors.mean(0)
         _, _, rows = np.linalg.svd(token_vectors - mean, full_matrices=False)
-        basis = rows[: self.shape.hidden]
+        basis = rows[: self.shape.embedding_rank]
         count = len(token_vectors)
         table = (token_vectors - mean) @ basis.T
         table *= (np.log1p(np.arange(count)) / np.log(count))[:, None]
         table /= table.std()
-        self.encoder.embeddings.tok_embeddings.weight.copy_(torch.from_numpy(table))
-        self.projection.weight.copy_(torch.from_numpy(np.ascontiguousarray(basis.T)))
-        self.projection.bias.zero_()
+        embeddings = self.encoder["embeddings"]
+        embeddings["tok_embeddings"].weight.copy_(torch.from_numpy(table))
+        nn.init.orthogonal_(embeddings["up"].weight)
+        back = torch.from_numpy(np.ascontiguousarray(basis.T)) @ embeddings["up"].weight.T
+        self.projection.weight[:, : self.shape.hidden] = back
+        self.projection.weight[:, self.shape.hidden :] *= 0.1
+        for bias in (self.head["dense"].bias, self.projection.bias):
+            bias.zero_()

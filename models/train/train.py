@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 import artefacts
+import batches
 import corpus
 import distil
 import export
 import judge
 import teacher
-from student import Shape, Student
+from student import SHAPES, Student
 
 HERE = Path(__file__).parent
 CHARS = 600  # texts are cut here before they are tokenised
@@ -23,28 +24,32 @@ CHARS = 600  # texts are cut here before they are tokenised
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with encoder/corpus.jsonl.gz and the intent sets")
-    parser.add_argument("--out", type=Path, default=HERE.parent / "dragoman-small")
+    parser.add_argument("--size", choices=SHAPES, default="small")
+    parser.add_argument("--out", type=Path, help="by default ../dragoman-SIZE")
     parser.add_argument("--cache", type=Path, default=HERE / ".cache")
-    parser.add_argument("--texts", type=int, default=160_000)
     parser.add_argument("--held-out", type=int, default=4_000)
     parser.add_argument("--cap", type=int, default=128, help="tokens per text, of teacher and student alike")
-    parser.add_argument("--epochs", type=int, default=5, help="0: export the student as it starts")
-    parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--warm-up", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=5_600, help="0: export the student as it starts")
+    parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--table-rate", type=float, default=6e-3)
+    parser.add_argument("--muon-rate", type=float, default=0.02)
     parser.add_argument("--similarity-weight", type=float, default=2.0)
+    parser.add_argument("--neighbour-weight", type=float, default=0.1)
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the cache")
     parser.add_argument("--projection-texts", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=False, help="bfloat16 training")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.out = options.out or HERE.parent / f"dragoman-{options.size}"
+    return options
 
 
 def write_files(student: Student, tokenizer, texts: list[str], options) -> tuple[export.Session, dict]:
     """Every file of the model's folder but its card."""
     out = options.out
     out.mkdir(parents=True, exist_ok=True)
-    model = export.Exported(student, tokenizer)
+    model = export.Exported(student)
     export.save_onnx(model, student.shape, out / "model.onnx")
     export.save_tokenizer(tokenizer, out / "tokenizer.json")
     session = export.Session(out / "model.onnx", tokenizer, options.cap)
@@ -59,25 +64,25 @@ def main() -> None:
     began = time.monotonic()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    everything = corpus.read_corpus(options.data, CHARS)
-    texts, held_out = corpus.sample(everything, options.texts, options.held_out, options.seed)
+    texts, held_out = corpus.split(corpus.read_corpus(options.data, CHARS), options.held_out, options.seed)
 
     def vectors(part: str, lines: list[str]) -> np.ndarray:
-        path = options.cache / f"{part}-{options.texts}-{options.held_out}-cap{options.cap}-seed{options.seed}.npy"
+        path = options.cache / f"{part}-{options.held_out}-cap{options.cap}-seed{options.seed}.npy"
         return teacher.cached(path, lambda: teacher.embed_parallel(lines, options.cap, options.threads))
 
     tokenizer = teacher.tokenizer()
-    student = Student(Shape(), tokenizer)
+    student = Student(SHAPES[options.size], len(tokenizer))
     student.start_from(teacher.cached(options.cache / "tokens.npy", lambda: teacher.Teacher().token_vectors()))
-    if options.epochs:
-        targets = vectors("train", texts)
+    if options.steps:
         ids = corpus.token_ids(tokenizer, texts, options.cap)
-        distil.train(student, ids, targets, options)
-        torch.save(student.state_dict(), options.cache / "student.pt")
+        drawn = batches.Batches(ids, vectors("train", texts), options.batch, options.seed)
+        distil.train(student, drawn, options.cache / f"checkpoint-{options.size}.pt", options)
 
     session, results = write_files(student, tokenizer, texts, options)
     results["exported"] = judge.judge(options.data, session.embed)
-    results["held_out_cosine"] = judge.cosine(session.embed(held_out), vectors("held-out", held_out))
+    wanted = vectors("held-out", held_out).astype(np.float32)
+    results["held_out_cosine"] = judge.cosine(session.embed(held_out), wanted)
+    results["held_out_cosine_float_table"] = judge.cosine(distil.embed(student, tokenizer, held_out, options.cap), wanted)
     results["bytes"] = {path.name: path.stat().st_size for path in sorted(options.out.iterdir())}
     results["seconds"] = round(time.monotonic() - began)
     print(json.dumps(results, indent=2))

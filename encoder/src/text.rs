@@ -72,7 +72,7 @@ mod tests {
         ) {
             let (limit, excerpt) = (tokens * BYTES_PER_TOKEN, excerpt(&text, tokens));
             if text.len() <= limit {
-                prop_assert_eq!(excerpt, &text);
+                prop_assert_eq!(&*excerpt, text.as_str());
             } else if let Some((head, tail)) = excerpt.split_once('\n') {
                 prop_assert!(text.trim().starts_with(head) && text.trim().ends_with(tail));
                 prop_assert!(head.len() + tail.len() <= limit && tail.len() <= head.len());

@@ -11,11 +11,27 @@ use dragoman_core::request::{Api, PromptRequest, RequestFacts, parse, rewrite_mo
 use dragoman_core::response::ResponseFacts;
 use dragoman_core::signals::Signals;
 
+use crate::embed::Embedding;
 use crate::params::Loaded;
 use crate::worker::{Worker, now_ms};
 
 /// The one arm there is until snapshots are tested against each other.
 const ARM: &str = "live";
+
+/// A request that was read, on its way to its embedding.
+pub(crate) struct Question {
+    request: PromptRequest,
+    session: Option<String>,
+    since: Instant,
+    parse_us: u64,
+}
+
+impl Question {
+    /// The text to embed.
+    pub(crate) fn prompt(&self) -> &str {
+        &self.request.prompt
+    }
+}
 
 /// What was decided of one request.
 pub(crate) struct Verdict {
@@ -72,46 +88,52 @@ impl Verdict {
         Self { record, loaded: None, cluster: None, fallback: None, category: None, body: None }
     }
 
-    /// Decides the request of this body.
-    pub(crate) fn of(worker: &Worker, api: Api, body: &[u8], session: Option<String>) -> Self {
-        let start = Instant::now();
-        let request = match parse(api, body) {
-            Ok(request) => request,
-            Err(error) => {
-                worker.warn(&error.to_string());
-                return Self::default_route(worker, api, error.reason());
-            }
-        };
-        let mut watch = Watch { last: start };
-        let parse_us = watch.lap();
-        let mut verdict = match worker.params.current() {
-            Some(loaded) => Self::decide(worker, &request, loaded, &mut watch),
-            None => Self::default_route(worker, api, "no_snapshot"),
+    /// The request of this body; the default route if it cannot be read.
+    pub(crate) fn read(
+        worker: &Worker,
+        api: Api,
+        body: &[u8],
+        session: Option<String>,
+    ) -> Result<Question, Box<Self>> {
+        let since = Instant::now();
+        let request = parse(api, body).map_err(|error| {
+            worker.warn(&error.to_string());
+            Box::new(Self::default_route(worker, api, error.reason()))
+        })?;
+        Ok(Question { request, session, since, parse_us: micros(since) })
+    }
+
+    /// Decides `question`, read from `body`, by the snapshot in use.
+    pub(crate) fn of(
+        worker: &Worker,
+        question: Question,
+        body: &[u8],
+        loaded: Option<Rc<Loaded>>,
+        embedding: &Embedding,
+    ) -> Self {
+        let Question { request, session, since, parse_us } = question;
+        let mut verdict = match loaded {
+            Some(loaded) => Self::decide(worker, &request, loaded, embedding),
+            None => Self::default_route(worker, request.api, "no_snapshot"),
         };
         verdict.rewrite(worker, &request, body);
         let record = &mut verdict.record;
         record.session = session.or_else(|| request.session.clone());
         record.request = request.facts;
         record.stages.parse_us = parse_us;
-        record.stages.total_us = micros(start);
+        record.stages.total_us = micros(since);
         worker.stats.parse_us.record(parse_us);
         worker.stats.total_us.record(record.stages.total_us);
         verdict
     }
 
-    fn decide(worker: &Worker, request: &PromptRequest, loaded: Rc<Loaded>, watch: &mut Watch) -> Self {
-        // Reading a new snapshot is not the encoder's time.
-        watch.lap();
-        let embedding = worker.encoder.embed(&request.prompt).inspect_err(|error| {
-            worker.stats.embed_failed.add(1);
-            worker.warn(&format!("deciding without an embedding: {error}"));
-        });
-        let embed_us = watch.lap();
+    fn decide(worker: &Worker, request: &PromptRequest, loaded: Rc<Loaded>, embedding: &Embedding) -> Self {
+        let mut watch = Watch { last: Instant::now() };
         let snapshot = &loaded.snapshot;
         let signals = loaded.rules.extract(&request.prompt, &request.facts);
         let signals_us = watch.lap();
         let dimensions = snapshot.embedding_size();
-        let context = Context::new(embedding.as_deref().ok(), dimensions, &signals, &request.facts);
+        let context = Context::new(embedding.vector.as_deref(), dimensions, &signals, &request.facts);
         let outcome = decide(snapshot, &context, &signals, request.api, &request.facts, worker.draw());
         let decide_us = watch.lap();
 
@@ -123,13 +145,13 @@ impl Verdict {
         record.snapshot_version = snapshot.meta.version;
         record.context = Some(context);
         record.signals = signals;
-        record.stages.embed_us = embed_us;
+        record.stages.embed_us = embedding.micros;
         record.stages.signals_us = signals_us;
         record.stages.decide_us = decide_us;
         if snapshot.meta.routing.privacy.store_prompts {
             record.prompt = Some(request.prompt.clone());
         }
-        worker.stats.embed_us.record(embed_us);
+        worker.stats.embed_us.record(embedding.micros);
         worker.stats.signals_us.record(signals_us);
         worker.stats.decide_us.record(decide_us);
         verdict.loaded = Some(loaded);

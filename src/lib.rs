@@ -16,6 +16,7 @@
 
 mod attempt;
 mod decide;
+mod embed;
 mod headers;
 mod outbox;
 mod params;

@@ -50,8 +50,18 @@ pub(crate) struct Stats {
     pub(crate) default_not_worth: Metric,
     /// Requests answered by the fallback after the first route failed.
     pub(crate) escalated: Metric,
-    /// Prompts the encoder could not embed.
+    /// Requests decided without an embedding.
     pub(crate) embed_failed: Metric,
+    /// Embeddings asked for elsewhere.
+    pub(crate) embed_calls: Metric,
+    /// Of these, those without a usable answer.
+    pub(crate) embed_calls_failed: Metric,
+    /// Of these, those without an answer by the deadline.
+    pub(crate) embed_calls_late: Metric,
+    /// Prompts whose embedding was remembered.
+    pub(crate) cache_hits: Metric,
+    /// Prompts whose embedding was not.
+    pub(crate) cache_misses: Metric,
     /// Replay records acknowledged by the sidecar.
     pub(crate) replays_sent: Metric,
     /// Replay records dropped because the outbox was full.
@@ -84,6 +94,11 @@ impl Stats {
             default_not_worth: counter("dragoman_default_not_worth"),
             escalated: counter("dragoman_escalated"),
             embed_failed: counter("dragoman_embed_failed"),
+            embed_calls: counter("dragoman_embed_calls"),
+            embed_calls_failed: counter("dragoman_embed_calls_failed"),
+            embed_calls_late: counter("dragoman_embed_calls_late"),
+            cache_hits: counter("dragoman_embed_cache_hits"),
+            cache_misses: counter("dragoman_embed_cache_misses"),
             replays_sent: counter("dragoman_replays_sent"),
             replays_dropped: counter("dragoman_replays_dropped"),
             replays_refused: counter("dragoman_replays_refused"),

@@ -7,7 +7,8 @@ use dragoman_core::request::Api;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::decide::Verdict;
+use crate::decide::{Question, Verdict};
+use crate::embed::{Call, Embedding};
 use crate::headers;
 use crate::response::Watching;
 use crate::worker::Worker;
@@ -23,8 +24,17 @@ enum Phase {
     Untouched,
     /// Its body is being collected.
     Reading { api: Api, since: Instant },
+    /// It is complete and held until its embedding is there.
+    Waiting(Box<Waiting>),
     /// Decided; its response is being watched.
     Decided(Box<Watching>),
+}
+
+struct Waiting {
+    question: Question,
+    call: Call,
+    since: Instant,
+    size: usize,
 }
 
 impl Stream {
@@ -67,9 +77,50 @@ impl Stream {
         Some(String::from_utf8_lossy(bytes).into_owned())
     }
 
-    fn decide(&mut self, api: Api, since: Instant, size: usize) {
+    /// The request is complete: decides it, or holds it until its embedding is there.
+    fn ask(&mut self, api: Api, since: Instant, size: usize) -> Action {
         let body = self.get_http_request_body(0, size).unwrap_or_default();
-        let verdict = Verdict::of(&self.worker, api, &body, self.session());
+        let question = match Verdict::read(&self.worker, api, &body, self.session()) {
+            Ok(question) => question,
+            Err(verdict) => {
+                self.settle(*verdict, since, size);
+                return Action::Continue;
+            }
+        };
+        let loaded = self.worker.params.current();
+        let start = Instant::now();
+        // Without a snapshot nothing is decided, with or without an embedding.
+        let vector = match loaded.as_ref().map_or(Ok(None), |_| self.worker.embed(question.prompt())) {
+            Ok(vector) => vector,
+            Err(call) => {
+                self.phase = Phase::Waiting(Box::new(Waiting { question, call, since, size }));
+                return Action::Pause;
+            }
+        };
+        let embedding = Embedding { vector, micros: start.elapsed().as_micros() as u64 };
+        let verdict = Verdict::of(&self.worker, question, &body, loaded, &embedding);
+        self.settle(verdict, since, size);
+        Action::Continue
+    }
+
+    /// The answer to the question for an embedding: decides, and lets the request go.
+    fn go_on(&mut self, waiting: Waiting, answer: Option<(u16, Vec<u8>)>) {
+        let Waiting { question, call, since, size } = waiting;
+        let loaded = self.worker.params.current();
+        let vector = loaded.as_ref().and_then(|loaded| {
+            let size = loaded.snapshot.embedding_size();
+            self.worker.embedded(&call, answer, size)
+        });
+        let embedding = Embedding { vector, micros: call.micros() };
+        // Still in Envoy's buffer, and still to be changed there, until the request goes on.
+        let body = self.get_http_request_body(0, size).unwrap_or_default();
+        let verdict = Verdict::of(&self.worker, question, &body, loaded, &embedding);
+        self.settle(verdict, since, size);
+        self.resume_http_request();
+    }
+
+    /// Puts what was decided into the request, whose body has `size` bytes.
+    fn settle(&mut self, verdict: Verdict, since: Instant, size: usize) {
         self.set_header(headers::CLUSTER, verdict.cluster.as_deref());
         self.set_header(headers::FALLBACK, verdict.fallback.as_deref());
         if verdict.fallback.is_none() {
@@ -113,12 +164,12 @@ impl HttpContext for Stream {
         let Phase::Reading { api, since } = self.phase else { return Action::Continue };
         if size > self.worker.config.max_body_bytes {
             self.take_default_route(api, since, "too_large");
+            Action::Continue
         } else if end_of_stream {
-            self.decide(api, since, size);
+            self.ask(api, since, size)
         } else {
-            return Action::Pause;
+            Action::Pause
         }
-        Action::Continue
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
@@ -165,4 +216,20 @@ impl HttpContext for Stream {
     }
 }
 
-impl Context for Stream {}
+impl Context for Stream {
+    // When the client leaves first Envoy drops the call with the stream and this is never called; all that is left then
+    // is the SDK's note of the call, some 16 bytes.
+    fn on_http_call_response(&mut self, _token: u32, headers: usize, body: usize, _trailers: usize) {
+        // A stream asks once. When Envoy has answered the client itself meanwhile, nobody waits any more.
+        match std::mem::replace(&mut self.phase, Phase::Untouched) {
+            Phase::Waiting(waiting) => {
+                // A failed call has no headers at all, and asking for them would panic (FACTS.md).
+                let status = if headers == 0 { None } else { headers::call_status(self) };
+                let answer =
+                    status.map(|s| (s, self.get_http_call_response_body(0, body).unwrap_or_default()));
+                self.go_on(*waiting, answer);
+            }
+            other => self.phase = other,
+        }
+    }
+}

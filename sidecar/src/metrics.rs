@@ -24,6 +24,10 @@ pub struct Metrics {
     pub write_failures: IntCounter,
     /// Rebuilds that differed from the stream.
     pub rebuild_mismatches: IntCounter,
+    /// Texts encoded for filters.
+    pub embeddings: IntCounter,
+    /// Texts that found the encoder's queue full.
+    pub embeddings_refused: IntCounter,
     /// Commands that wait.
     pub queue_depth: IntGauge,
     /// Version of the newest snapshot.
@@ -87,6 +91,12 @@ impl Metrics {
                 &r,
                 "rebuild_mismatches_total",
                 "Rebuilds from the log that differed from the streamed learner",
+            )?,
+            embeddings: counter(&r, "embeddings_total", "Texts that were encoded")?,
+            embeddings_refused: counter(
+                &r,
+                "embeddings_refused_total",
+                "Texts refused at the encoder's full queue",
             )?,
             queue_depth: gauge(&r, "queue_depth", "Writes that wait for the loop")?,
             snapshot_version: gauge(&r, "snapshot_version", "Version of the newest snapshot")?,

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle as Task;
 use tokio::time::Instant;
 
 use crate::api::{self, Shared};
+use crate::embed::{self, Pool};
 use crate::learn::{self, State};
 use crate::log::{DirLock, Log, LogError, Reader};
 use crate::metrics::Metrics;
@@ -54,6 +55,7 @@ struct Opened {
     log: Log,
     log_path: PathBuf,
     blank: State,
+    encoder: Option<Pool>,
     metrics: Metrics,
 }
 
@@ -81,7 +83,7 @@ impl Server {
     }
 
     async fn run(config: Config, source: Option<Source>) -> Result<Self, StartError> {
-        let Opened { lock, key, log, log_path, blank, metrics } = Opened::open(&config)?;
+        let Opened { lock, key, log, log_path, blank, encoder, metrics } = Opened::open(&config)?;
         let listener = TcpListener::bind(config.listen.sidecar).await.map_err(|e| {
             StartError(format!("cannot listen on {} (listen.sidecar): {e}", config.listen.sidecar))
         })?;
@@ -109,6 +111,7 @@ impl Server {
             ready: AtomicBool::new(false),
             config,
             reloads: reloads.clone(),
+            encoder,
             log_path,
         });
         let publisher = Publisher { key, version, writer: writer.clone(), metrics: metrics.clone() };
@@ -175,10 +178,11 @@ impl Opened {
         let key = key::load_or_create(data_dir).map_err(StartError)?;
         let lock = DirLock::take(data_dir).map_err(StartError)?;
         let blank = learn::blank(config).map_err(StartError)?;
+        let encoder = embed::start(config).map_err(StartError)?;
         let log_path = replay_log::path(data_dir);
         let log = Log::open(&log_path).map_err(|e| StartError(format!("{}: {e}", log_path.display())))?;
         let metrics = Metrics::new().map_err(|e| StartError(e.to_string()))?;
-        Ok(Self { lock, key, log, log_path, blank, metrics })
+        Ok(Self { lock, key, log, log_path, blank, encoder, metrics })
     }
 }
 

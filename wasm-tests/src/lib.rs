@@ -4,6 +4,7 @@
 //! there. It must not know how the filter works inside: it sees what Envoy sees.
 
 pub mod cases;
+pub mod large;
 pub mod mock;
 pub mod system;
 

@@ -47,14 +47,43 @@ pub struct RouteRole {
     pub default_model: String,
     /// Larger bodies go to the default route unread, bytes.
     pub max_body_bytes: usize,
-    /// Cap on the tokens the encoder reads.
-    pub max_tokens: usize,
+    /// How prompts become embeddings.
+    pub encoder: EncoderRole,
     /// Request headers that name the session, in order of preference; lower case.
     pub session_headers: Vec<String>,
     /// The outbox of replay records.
     pub replay: ReplayConfig,
     /// Whether failed requests go on to another route.
     pub escalation: bool,
+}
+
+/// How the filter comes by embeddings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderRole {
+    /// Cap on the tokens that are read of a prompt.
+    pub max_tokens: usize,
+    /// Embeddings a worker remembers; 0 for none.
+    pub cache: u32,
+    /// Who is asked instead of the filter's own encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteEncoder>,
+}
+
+/// An OpenAI-compatible server of embeddings, as Envoy reaches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoteEncoder {
+    /// Envoy's cluster.
+    pub cluster: String,
+    /// What its `:authority` must be.
+    pub authority: String,
+    /// What the question's `model` is.
+    pub model: String,
+    /// Whether it answers in base64 when asked to.
+    pub packed: bool,
+    /// How long a request waits for it, milliseconds.
+    pub deadline_ms: u32,
 }
 
 /// An Ed25519 public key, base64 in text.

@@ -5,6 +5,7 @@
 //! not know files, environment variables or Envoy.
 #![deny(clippy::indexing_slicing)]
 
+mod encoder;
 mod filter;
 mod model;
 mod routing;
@@ -15,12 +16,13 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use filter::{FilterConfig, PublicKey, RouteRole};
+pub use encoder::{EncoderConfig, EncoderEndpoint, EncoderMode};
+pub use filter::{EncoderRole, FilterConfig, PublicKey, RemoteEncoder, RouteRole};
 pub use model::{ApiKey, Endpoint, Model, Price, Scheme};
 pub use routing::{Condition, DecisionRule, PolicyKind, PolicyParams, Route, Routing, SignalName};
 pub use server::{
-    EncoderConfig, EnvoyConfig, Escalation, LearnerConfig, Listen, Privacy, Reload, ReplayConfig,
-    RequestsConfig, RewardConfig,
+    EnvoyConfig, Escalation, LearnerConfig, Listen, Privacy, Reload, ReplayConfig, RequestsConfig,
+    RewardConfig,
 };
 
 use section::{Errors, Section};
@@ -46,7 +48,7 @@ pub struct Config {
     pub learner: LearnerConfig,
     /// What happens when a route fails.
     pub escalation: Escalation,
-    /// Which encoder, and its cap.
+    /// Which encoder, where it runs, and its cap.
     pub encoder: EncoderConfig,
     /// What Envoy's rendered configuration refers to.
     pub envoy: EnvoyConfig,

@@ -67,6 +67,19 @@ pub struct ApiKey {
     pub env: String,
 }
 
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// What a request's `:authority` names it by: the host, and the port where the scheme does not say it.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        match (self.scheme, self.port) {
+            (Scheme::Http, 80) | (Scheme::Https, 443) => host,
+            (_, port) => format!("{host}:{port}"),
+        }
+    }
+}
+
 const APIS: [(&str, Api); 4] = [
     ("chat_completions", Api::ChatCompletions),
     ("completions", Api::Completions),
@@ -104,7 +117,7 @@ fn read_model(root: &Section, name: &str, section: &Section) -> (Model, Endpoint
         section.error("price", "is missing: dollars per million tokens, as {input: 0.15, output: 0.60}");
     }
     price.finish();
-    let endpoint = read_endpoint(section);
+    let endpoint = read_endpoint(section, "endpoint", "the model's address, such as https://api.openai.com");
     section.finish();
     (model, endpoint)
 }
@@ -128,11 +141,12 @@ fn read_apis(section: &Section) -> Vec<Api> {
     apis
 }
 
-fn read_endpoint(section: &Section) -> Endpoint {
-    let url = section.required("endpoint", "the model's address, such as https://api.openai.com");
+/// The address at `key`, which must be there because it is `what`, and the `api_key` beside it.
+pub(super) fn read_endpoint(section: &Section, key: &'static str, what: &str) -> Endpoint {
+    let url = section.required(key, what);
     let (scheme, host, port) = parse_endpoint(&url).unwrap_or_else(|why| {
         if !url.is_empty() {
-            section.error("endpoint", why);
+            section.error(key, why);
         }
         (Scheme::Http, String::new(), 0)
     });

@@ -1,4 +1,4 @@
-//! The sidecar's own settings: addresses, reward, learner, escalation, encoder.
+//! The sidecar's own settings: addresses, reward, learner, escalation.
 
 use std::net::SocketAddr;
 
@@ -149,26 +149,6 @@ impl Escalation {
         let escalation = Self { enabled: section.switch("enabled", true) };
         section.finish();
         escalation
-    }
-}
-
-/// Which encoder the filter was built with, and its cap.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncoderConfig {
-    /// Folder of the encoder's files; the sidecar reads `projection.safetensors` there.
-    pub path: String,
-    /// Cap on the tokens read of a prompt: a request's cost has a ceiling.
-    pub max_tokens: u32,
-}
-
-impl EncoderConfig {
-    pub(super) fn read(section: &Section) -> Self {
-        let encoder = Self {
-            path: section.text_or("path", "models/dragoman-small"),
-            max_tokens: section.whole("max_tokens", 8..=512, 128),
-        };
-        section.finish();
-        encoder
     }
 }
 

@@ -105,6 +105,53 @@ fn the_folder_that_envoy_and_the_sidecar_share_starts_from_the_root() {
 }
 
 #[test]
+fn an_encoder_is_local_unless_said_otherwise() {
+    let read = |encoder: Value| {
+        let mut document = document();
+        document["encoder"] = encoder;
+        document
+    };
+    let encoder = Config::from_value(&document()).unwrap().encoder;
+    assert_eq!((encoder.mode, encoder.max_tokens, encoder.cache), (EncoderMode::Local, 128, 1024));
+    // Only where no other stream waits for it may it read more.
+    assert!(errors(&read(json!({"max_tokens": 8192})))[0].contains("between 8 and 512"));
+    let large = Config::from_value(&read(json!({"mode": "sidecar", "max_tokens": 8192}))).unwrap().encoder;
+    assert_eq!((large.mode, large.max_tokens), (EncoderMode::Sidecar, 8192));
+    let asked = read(json!({"mode": "endpoint", "endpoint": {
+        "url": "https://api.example.com", "model": "embed-3", "api_key": {"env": "KEY"},
+    }}));
+    let EncoderMode::Endpoint(endpoint) = Config::from_value(&asked).unwrap().encoder.mode else { panic!() };
+    assert_eq!((endpoint.home.port, endpoint.model.as_str()), (443, "embed-3"));
+    assert_eq!(endpoint.home.api_key.unwrap().env, "KEY");
+}
+
+#[test]
+fn an_authority_has_its_port_where_the_scheme_does_not_say_it() {
+    for (url, authority) in [
+        ("http://h", "h"),
+        ("https://h:443", "h"),
+        ("http://h:443", "h:443"),
+        ("http://[::1]:8080", "[::1]:8080"),
+        ("https://[::1]", "[::1]"),
+    ] {
+        let mut document = document();
+        document["models"]["small"]["endpoint"] = json!(url);
+        assert_eq!(Config::from_value(&document).unwrap().upstreams[0].authority(), authority, "{url}");
+    }
+}
+
+#[test]
+fn an_endpoint_without_its_mode_and_the_mode_without_its_endpoint_are_refused() {
+    let mut document = document();
+    document["encoder"] = json!({"mode": "sidecar", "endpoint": {"url": "http://h", "model": "m"}});
+    assert!(errors(&document)[0].starts_with("encoder.endpoint: is only asked with encoder.mode: endpoint"));
+    document["encoder"] = json!({"mode": "endpoint"});
+    let errors = errors(&document);
+    assert!(errors[0].starts_with("encoder.endpoint.url: is missing"), "{errors:?}");
+    assert!(errors[1].starts_with("encoder.endpoint.model: is missing"), "{errors:?}");
+}
+
+#[test]
 fn higher_priorities_come_first_and_equal_ones_keep_their_order() {
     let mut document = document();
     document["decisions"] = json!([
@@ -175,6 +222,9 @@ fn a_decision_cannot_smuggle_a_line_break_into_a_header() {
 /// The names of the keys that the reader knows at `path` (dots between sections), from its own error message.
 fn known_keys(path: &str) -> Vec<String> {
     let mut document = document();
+    if path.starts_with("encoder.") {
+        document["encoder"]["mode"] = json!("endpoint");
+    }
     let mut place = &mut document;
     for part in path.split('.').filter(|p| !p.is_empty()) {
         place = match part {
@@ -227,6 +277,9 @@ fn the_json_schema_has_exactly_the_keys_the_reader_knows() {
     assert_eq!(known_keys("models.small"), at(model));
     assert_eq!(known_keys("models.small.price"), at(&format!("{model}/price/properties")));
     assert_eq!(known_keys("models.large.api_key"), at(&format!("{model}/api_key/properties")));
+    let endpoint = "/properties/encoder/properties/endpoint/properties";
+    assert_eq!(known_keys("encoder.endpoint"), at(endpoint));
+    assert_eq!(known_keys("encoder.endpoint.api_key"), at(&format!("{endpoint}/api_key/properties")));
     assert_eq!(known_keys("decisions.[]"), at("/properties/decisions/items/properties"));
     assert_eq!(
         known_keys("signals.keywords.[]"),

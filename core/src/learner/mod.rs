@@ -77,6 +77,11 @@ impl Base {
         let projection = Projection::from_components(embedding, mean, components)?;
         Some(Self { projection, embedding })
     }
+
+    /// D, the size of the embeddings it takes.
+    pub fn embedding_size(&self) -> usize {
+        self.projection.columns().saturating_sub(crate::context::SIGNALS + crate::context::META)
+    }
 }
 
 // === impl Learner ===

@@ -130,14 +130,20 @@ impl File {
         Ok(Plain::Int8(bytemuck::cast_slice(bytes).to_vec(), scale))
     }
 
-    /// A dense layer's weights and bias.
+    /// A dense layer's weights and bias; int8 saves room, and is made floats here: the layer runs once per prompt.
     pub(super) fn dense(
         &self,
         name: &str,
         outputs: usize,
         inputs: usize,
     ) -> Result<(Vec<Line>, Vec<f32>), String> {
-        let weight = self.floats(&format!("{name}.weight"), &[outputs, inputs])?;
+        let weight = match self.matrix(name, outputs, inputs)? {
+            Plain::Float(values) => values,
+            Plain::Int8(values, scale) => {
+                let rows = values.chunks_exact(inputs).zip(&scale);
+                rows.flat_map(|(row, scale)| row.iter().map(move |q| f32::from(*q) * scale)).collect()
+            }
+        };
         Ok((to_lines(&weight), self.floats(&format!("{name}.bias"), &[outputs])?))
     }
 

@@ -5,7 +5,7 @@
 
 use super::attention::{Attention, Rope, Scratch};
 use super::file::{self, File, Table};
-use super::lines::{Line, grow, lines};
+use super::lines::{LINE, Line, grow, lines};
 use super::matrix::{Matrix, gated, in_order};
 use super::pointwise::{gelu, layer_norm};
 use super::rows::{BLOCK, Rows};
@@ -95,14 +95,13 @@ impl<S: Simd> Model<S> {
         let dense = |name: &str, outputs: usize, inputs: usize| {
             file.dense(name, outputs, inputs).map(|(weight, bias)| Dense { weight, bias })
         };
-        let pooled = if shape.head > 0 { shape.head } else { d };
         Ok(Self {
             up: (shape.embedding_rank != d).then(|| matrix(file::UP, d, shape.embedding_rank)).transpose()?,
             embedding_norm: norm(file::EMBEDDING_NORM.into())?,
             layers: (0..shape.layers).map(layer).collect::<Result<_, _>>()?,
             final_norm: norm(file::FINAL_NORM.into())?,
             head: (shape.head > 0).then(|| dense(file::HEAD, shape.head, d)).transpose()?,
-            projection: dense(file::PROJECTION, shape.output, pooled)?,
+            projection: dense(file::PROJECTION, shape.output, d + shape.head)?,
             shape,
             table: file.table()?,
         })
@@ -211,14 +210,15 @@ impl<S: Simd> Model<S> {
                 S::store(mean, next);
             }
         }
-        let hidden = self.head.as_ref().map(|head| {
+        let mut pooled = mean.to_vec();
+        if let Some(head) = &self.head {
             let mut made = super::lines::to_lines(&head.apply::<S>(mean));
             for x in vectors_mut::<S>(&mut made) {
                 S::store(x, gelu::<S>(S::load(x)));
             }
-            made
-        });
-        let mut embedding = self.projection.apply::<S>(hidden.as_deref().unwrap_or(mean));
+            pooled.extend(made);
+        }
+        let mut embedding = self.projection.apply::<S>(&pooled);
         let scale = 1.0 / (embedding.iter().map(|x| x * x).sum::<f32>() + 1e-12).sqrt();
         embedding.iter_mut().for_each(|x| *x *= scale);
         embedding
@@ -229,12 +229,20 @@ impl Dense {
     #[inline(always)]
     fn apply<S: Simd>(&self, x: &[Line]) -> Vec<f32> {
         let mut out = self.bias.clone();
-        for (out, row) in out.iter_mut().zip(self.weight.chunks_exact(x.len().max(1))) {
-            let mut total = S::splat(0.0);
-            for (w, x) in vectors::<S>(row).iter().zip(vectors::<S>(x)) {
-                total = S::fma(S::load(w), S::load(x), total);
+        let (x, row) = (vectors::<S>(x), x.len().max(1) * LINE / S::LANES);
+        // Four rows at a time: a sum waits for the one before it, four of them wait together.
+        let fours = vectors::<S>(&self.weight).chunks(4 * row);
+        for (out, rows) in out.chunks_mut(4).zip(fours) {
+            let mut totals = [S::splat(0.0); 4];
+            for (k, x) in x.iter().enumerate() {
+                let x = S::load(x);
+                for (total, w) in totals.iter_mut().zip(rows.iter().skip(k).step_by(row)) {
+                    *total = S::fma(S::load(w), x, *total);
+                }
             }
-            *out += sum::<S>(total);
+            for (out, total) in out.iter_mut().zip(totals) {
+                *out += sum::<S>(total);
+            }
         }
         out
     }

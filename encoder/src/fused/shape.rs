@@ -31,7 +31,7 @@ pub(crate) struct Shape {
     pub(crate) global_rope_theta: f32,
     /// Base of the rotary frequencies of local layers.
     pub(crate) local_rope_theta: f32,
-    /// Width of the dense layer (GELU) between pooling and projection; 0: there is none.
+    /// Width of the dense layer (GELU) whose numbers go into the projection beside the pooled ones; 0: there is none.
     pub(crate) head: usize,
     /// Numbers of the embedding.
     pub(crate) output: usize,

@@ -40,8 +40,7 @@ fn model(shape: &Shape, int8: bool) -> Vec<u8> {
         matrices.push((file::UP.into(), d, shape.embedding_rank));
     }
     norms.into_iter().for_each(|name| float(format!("{name}.weight"), &[d], 0.2, 1.0));
-    let pooled = if shape.head > 0 { shape.head } else { d };
-    let mut dense = vec![(file::PROJECTION, shape.output, pooled)];
+    let mut dense = vec![(file::PROJECTION, shape.output, d + shape.head)];
     dense.extend((shape.head > 0).then_some((file::HEAD, shape.head, d)));
     for (name, outputs, inputs) in dense {
         float(format!("{name}.weight"), &[outputs, inputs], 1.7 / (inputs as f32).sqrt(), 0.0);

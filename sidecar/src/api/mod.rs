@@ -2,6 +2,7 @@
 //!
 //! This room reads requests and writes answers. It must not know SQL, the learner or Envoy.
 
+mod embeddings;
 mod error;
 mod explain;
 mod ingest;
@@ -24,6 +25,7 @@ use axum::routing::{MethodRouter, get, post};
 use dragoman_core::config::Config;
 use tokio::sync::watch;
 
+use crate::embed::Pool;
 use crate::log::Reader;
 use crate::metrics::Metrics;
 use crate::publish::Published;
@@ -37,6 +39,8 @@ pub const OPENAPI: &str = include_str!("../../openapi.json");
 
 /// Largest batch of records, bytes.
 const MAX_BATCH: usize = 32 << 20;
+/// Largest list of texts to embed, bytes.
+const MAX_TEXTS: usize = 8 << 20;
 /// Largest feedback, bytes.
 const MAX_FEEDBACK: usize = 16 << 10;
 
@@ -56,6 +60,8 @@ pub struct Shared {
     pub config: watch::Receiver<Arc<Config>>,
     /// Asks for the configuration to be read again; `None` if it is no file.
     pub reloads: Option<Reloads>,
+    /// Encodes texts, if that is done here.
+    pub encoder: Option<Pool>,
     /// The log's file.
     pub log_path: PathBuf,
 }
@@ -74,6 +80,7 @@ fn table() -> Vec<(&'static str, &'static str, MethodRouter<App>)> {
             "/v1/router_replay/{id}/feedback",
             post(rate::rate).layer(DefaultBodyLimit::max(MAX_FEEDBACK)),
         ),
+        ("post", "/v1/embeddings", post(embeddings::embed).layer(DefaultBodyLimit::max(MAX_TEXTS))),
         ("post", "/v1/reload", post(reload::reload)),
         ("get", "/v1/snapshot", get(snapshots::latest)),
         ("get", "/v1/snapshots", get(snapshots::list)),

@@ -24,14 +24,18 @@ macro_rules! fixed {
     };
 }
 
-const FIXED: [Fixed; 12] = [
+const FIXED: [Fixed; 16] = [
     fixed!(listen.gateway: BOTH),
     fixed!(listen.push: BOTH),
     fixed!(listen.admin: BOTH),
     fixed!(listen.sidecar: BOTH),
     fixed!(data_dir: SIDECAR),
     fixed!(encoder.path: SIDECAR),
+    fixed!(encoder.mode: BOTH),
     fixed!(encoder.max_tokens: BOTH),
+    fixed!(encoder.cache: BOTH),
+    fixed!(encoder.deadline_ms: BOTH),
+    fixed!(encoder.threads: SIDECAR),
     fixed!(requests.max_body_bytes: BOTH),
     fixed!(requests.session_headers: BOTH),
     fixed!(replay: BOTH),

@@ -1,11 +1,11 @@
-//! One cluster a model, and the sidecar's.
+//! One cluster a model, the sidecar's, and that of the embeddings' server.
 
 use std::net::{IpAddr, SocketAddr};
 
-use dragoman_core::config::{ApiKey, Config, Endpoint, Model, Scheme};
+use dragoman_core::config::{ApiKey, Config, EncoderEndpoint, EncoderMode, Endpoint, Model, Scheme};
 use serde_json::{Value, json};
 
-use super::{RenderOptions, SIDECAR, address, plugins, typed};
+use super::{ENCODER, RenderOptions, SIDECAR, address, plugins, typed};
 
 pub(super) fn models(config: &Config, options: &RenderOptions) -> Vec<Value> {
     let models = config.routing.models.iter().zip(&config.upstreams);
@@ -13,18 +13,35 @@ pub(super) fn models(config: &Config, options: &RenderOptions) -> Vec<Value> {
 }
 
 fn model(model: &Model, endpoint: &Endpoint, config: &Config, options: &RenderOptions) -> Value {
+    let mut filters = Vec::new();
+    if config.escalation.enabled {
+        filters.push(plugins::attempt(&model.name, &model.upstream_model, options));
+    }
+    filters.push(upstream_headers(endpoint.api_key.as_ref(), config));
+    let mut cluster = cluster(&model.name, endpoint, filters, options);
+    cluster["per_connection_buffer_limit_bytes"] = (2 * u64::from(config.requests.max_body_bytes)).into();
+    cluster
+}
+
+/// The server of embeddings, if there is one beside the sidecar.
+pub(super) fn encoder(config: &Config, options: &RenderOptions) -> Option<Value> {
+    let EncoderMode::Endpoint(EncoderEndpoint { home, .. }) = &config.encoder.mode else { return None };
+    let filters = home.api_key.as_ref().map(|key| header_mutation(vec![add_key(key)]));
+    Some(cluster(ENCODER, home, filters.into_iter().collect(), options))
+}
+
+fn cluster(name: &str, endpoint: &Endpoint, filters: Vec<Value>, options: &RenderOptions) -> Value {
     let ip = endpoint.host.parse::<IpAddr>().ok();
     let mut cluster = json!({
-        "name": model.name,
+        "name": name,
         "type": if ip.is_some() { "STATIC" } else { "LOGICAL_DNS" },
         "connect_timeout": "5s",
-        "per_connection_buffer_limit_bytes": 2 * u64::from(config.requests.max_body_bytes),
-        "load_assignment": {"cluster_name": model.name, "endpoints": [{"lb_endpoints": [{"endpoint": {
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {
             "hostname": endpoint.host,
             "address": {"socket_address": {"address": endpoint.host, "port_value": endpoint.port}},
         }}]}]},
         "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol(model, endpoint, config, options),
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol(endpoint.scheme, filters),
         },
     });
     if endpoint.scheme == Scheme::Https {
@@ -33,17 +50,12 @@ fn model(model: &Model, endpoint: &Endpoint, config: &Config, options: &RenderOp
     cluster
 }
 
-fn protocol(model: &Model, endpoint: &Endpoint, config: &Config, options: &RenderOptions) -> Value {
-    let mut filters = Vec::new();
-    if config.escalation.enabled {
-        filters.push(plugins::attempt(&model.name, &model.upstream_model, options));
-    }
-    filters.push(upstream_headers(endpoint.api_key.as_ref(), config));
+fn protocol(scheme: Scheme, mut filters: Vec<Value>) -> Value {
     filters.push(json!({
         "name": "envoy.filters.http.upstream_codec",
         "typed_config": typed("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", json!({})),
     }));
-    let version = match endpoint.scheme {
+    let version = match scheme {
         Scheme::Http => json!({"explicit_http_config": {"http_protocol_options": {}}}),
         Scheme::Https => {
             json!({"auto_config": {"http_protocol_options": {}, "http2_protocol_options": {}}})
@@ -64,13 +76,18 @@ fn upstream_headers(key: Option<&ApiKey>, config: &Config) -> Value {
     foreign.sort_unstable();
     foreign.dedup();
     foreign.push("x-vsr-cluster");
-    let mut mutations: Vec<Value> = foreign.iter().map(|header| json!({"remove": header})).collect();
-    if let Some(ApiKey { header, prefix, env }) = key {
-        mutations.push(json!({"append": {
-            "header": {"key": header, "value": format!("{prefix}%ENVIRONMENT({env})%")},
-            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-        }}));
-    }
+    let removed = foreign.iter().map(|header| json!({"remove": header}));
+    header_mutation(removed.chain(key.map(add_key)).collect())
+}
+
+fn add_key(ApiKey { header, prefix, env }: &ApiKey) -> Value {
+    json!({"append": {
+        "header": {"key": header, "value": format!("{prefix}%ENVIRONMENT({env})%")},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }})
+}
+
+fn header_mutation(mutations: Vec<Value>) -> Value {
     json!({
         "name": "envoy.filters.http.header_mutation",
         "typed_config": typed(

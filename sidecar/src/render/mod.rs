@@ -30,6 +30,9 @@ pub struct RenderOptions {
 /// Envoy's cluster of the sidecar.
 const SIDECAR: &str = "dragoman_sidecar";
 
+/// Envoy's cluster of `encoder.endpoint`.
+const ENCODER: &str = "dragoman_encoder";
+
 /// The listener for clients, and its routes.
 pub(crate) const GATEWAY: &str = "gateway";
 
@@ -55,7 +58,9 @@ pub fn envoy(config: &Config, options: &RenderOptions) -> String {
 
 fn bootstrap(config: &Config, options: &RenderOptions) -> Value {
     let models = if config.envoy.live.is_none() { clusters::models(config, options) } else { vec![] };
-    let clusters: Vec<Value> = models.into_iter().chain([clusters::sidecar(config.listen.sidecar)]).collect();
+    let own =
+        [clusters::sidecar(config.listen.sidecar)].into_iter().chain(clusters::encoder(config, options));
+    let clusters: Vec<Value> = models.into_iter().chain(own).collect();
     let mut bootstrap = json!({
         "admin": {"address": address(config.listen.admin)},
         "bootstrap_extensions": [plugins::recovery(options)],

@@ -1,10 +1,12 @@
 //! The filter's places in Envoy's configuration. All share one `vm_id`, so V8 compiles the module once and the
 //! snapshot in shared data is seen by all.
 
-use dragoman_core::config::{Config, FilterConfig, RouteRole};
+use dragoman_core::config::{
+    Config, EncoderConfig, EncoderMode, EncoderRole, FilterConfig, RemoteEncoder, RouteRole,
+};
 use serde_json::{Value, json};
 
-use super::{RenderOptions, SIDECAR, typed};
+use super::{ENCODER, RenderOptions, SIDECAR, typed};
 
 /// In the gateway's filter chain.
 pub(super) fn route(config: &Config, options: &RenderOptions) -> Value {
@@ -14,12 +16,29 @@ pub(super) fn route(config: &Config, options: &RenderOptions) -> Value {
         default_cluster: default.map(|m| m.name.clone()).unwrap_or_default(),
         default_model: default.map(|m| m.upstream_model.clone()).unwrap_or_default(),
         max_body_bytes: config.requests.max_body_bytes as usize,
-        max_tokens: config.encoder.max_tokens as usize,
+        encoder: encoder(&config.encoder),
         session_headers: config.requests.session_headers.clone(),
         replay: config.replay,
         escalation: config.escalation.enabled,
     });
     http_filter("route", &role, options)
+}
+
+fn encoder(config: &EncoderConfig) -> EncoderRole {
+    let remote = |cluster: &str, authority: String, model: &str, packed| RemoteEncoder {
+        cluster: cluster.to_owned(),
+        authority,
+        model: model.to_owned(),
+        packed,
+        deadline_ms: config.deadline_ms,
+    };
+    let remote = match &config.mode {
+        EncoderMode::Local => None,
+        EncoderMode::Sidecar => Some(remote(SIDECAR, "dragoman".into(), "dragoman", true)),
+        // Not every server knows base64.
+        EncoderMode::Endpoint(at) => Some(remote(ENCODER, at.home.authority(), &at.model, false)),
+    };
+    EncoderRole { max_tokens: config.max_tokens as usize, cache: config.cache, remote }
 }
 
 /// In the push listener's filter chain.

@@ -56,6 +56,31 @@ fn without_escalation_nothing_is_retried_and_no_attempt_is_read() {
 }
 
 #[test]
+fn embeddings_come_from_the_filter_unless_another_is_named() {
+    let model =
+        "models: {a: {endpoint: 'http://127.0.0.1:1', price: {input: 1, output: 1}}}\ndefault_model: a\n";
+    assert!(!rendered(&config(model)).contains("\"remote\":"));
+    let sidecar = rendered(&config(&format!("{model}encoder: {{mode: sidecar}}\n")));
+    assert!(sidecar.contains(r#""remote":{"cluster":"dragoman_sidecar""#) && !sidecar.contains(ENCODER));
+    let endpoint = "encoder: {mode: endpoint, endpoint: {url: 'https://api.example.com:8443', model: m, \
+                    api_key: {env: KEY, header: api-key}}}\n";
+    let endpoint = rendered(&config(&format!("{model}{endpoint}")));
+    assert!(
+        endpoint.contains(r#""remote":{"cluster":"dragoman_encoder","authority":"api.example.com:8443""#)
+    );
+    let cluster = endpoint.split("- name: dragoman_encoder").nth(1).unwrap();
+    for part in [
+        "address: api.example.com",
+        "port_value: 8443",
+        "key: api-key",
+        "%ENVIRONMENT(KEY)%",
+        "sni: api.example.com",
+    ] {
+        assert!(cluster.contains(part), "{part}");
+    }
+}
+
+#[test]
 fn a_sidecar_on_every_address_is_reached_on_this_host() {
     let yaml = rendered(&config(
         "models: {a: {endpoint: 'http://127.0.0.1:1', price: {input: 1, output: 1}}}\ndefault_model: a\n\

@@ -6,6 +6,7 @@ mod common;
 
 mod cli;
 mod durability;
+mod embeddings;
 mod evaluate;
 mod feedback;
 mod ingest;

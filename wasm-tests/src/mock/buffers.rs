@@ -21,6 +21,10 @@ fn open(state: &mut State, buffer: i32) -> Result<(&'static str, &mut Vec<u8>)> 
     let (callback, context) = (state.callback, state.context);
     match (buffer, callback) {
         (REQUEST_BODY, Callback::RequestBody) => Ok(("request body", &mut state.flow()?.request_body)),
+        // What is held stays open to an answer that the stream waits for.
+        (REQUEST_BODY, Callback::CallResponse) if state.flow()?.request_held => {
+            Ok(("request body", &mut state.flow()?.request_body))
+        }
         (RESPONSE_BODY, Callback::ResponseBody) => Ok(("response body", &mut state.flow()?.response_body)),
         (CALL_RESPONSE_BODY, Callback::CallResponse) if state.answer.is_some() => {
             let answer = state.answer.as_mut().map(|a| &mut a.body);

@@ -1,8 +1,8 @@
 //! What tests put in: plugin configurations, snapshots, requests, and readings of what came out.
 
 use dragoman_core::config::{
-    DecisionRule, FilterConfig, Model, PolicyKind, PolicyParams, Price, Privacy, PublicKey, ReplayConfig,
-    Route, RouteRole, Routing,
+    DecisionRule, EncoderRole, FilterConfig, Model, PolicyKind, PolicyParams, Price, Privacy, PublicKey,
+    RemoteEncoder, ReplayConfig, Route, RouteRole, Routing,
 };
 use dragoman_core::context::{META, SIGNALS};
 use dragoman_core::learner::Pace;
@@ -58,13 +58,32 @@ pub fn route_with(change: impl FnOnce(&mut RouteRole)) -> String {
         default_cluster: "cheap".into(),
         default_model: "cheap-v0".into(),
         max_body_bytes: MAX_BODY,
-        max_tokens: 128,
+        encoder: EncoderRole { max_tokens: 128, cache: 0, remote: None },
         session_headers: vec!["x-session-id".into()],
         replay: ReplayConfig { queue: 8, batch: 4, flush_ms: 500 },
         escalation: true,
     };
     change(&mut role);
     text(&FilterConfig::Route(role))
+}
+
+/// [`route`] with an encoder elsewhere, which is asked at cluster `encoder` and answered in 50 ms or not at all.
+pub fn route_asking(cache: u32) -> String {
+    let remote = RemoteEncoder {
+        cluster: "encoder".into(),
+        authority: "api.example.com".into(),
+        model: "embed-3".into(),
+        packed: false,
+        deadline_ms: 50,
+    };
+    route_with(|role| role.encoder = EncoderRole { max_tokens: 128, cache, remote: Some(remote) })
+}
+
+/// An embeddings' server's answer: the `axis`-th unit vector.
+pub fn embedded(axis: usize) -> String {
+    let mut vector = vec![0.0; EMBEDDING];
+    vector[axis] = 1.0;
+    json!({"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": vector}]}).to_string()
 }
 
 /// Configuration of the push listener.

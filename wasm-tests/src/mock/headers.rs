@@ -51,7 +51,12 @@ fn open(state: &mut State, number: i32, write: bool) -> Result<(&'static str, &m
     let reading_for_log = callback == Callback::Log && !write;
     let held = match map {
         Map::Request => {
-            let during = [Callback::RequestHeaders, Callback::RequestBody, Callback::RequestTrailers];
+            let during = [
+                Callback::RequestHeaders,
+                Callback::RequestBody,
+                Callback::RequestTrailers,
+                Callback::CallResponse,
+            ];
             flow.request_held && during.contains(&callback)
         }
         // The filter never holds response headers back: they leave with their callback.

@@ -192,8 +192,11 @@ impl Host {
 
     /// Every HTTP call this plugin made, the oldest first.
     pub fn calls(&self) -> Vec<Call> {
-        let vm = self.vm.borrow();
-        vm.store.data().calls.iter().filter(|c| c.context == self.root).cloned().collect()
+        self.calls_of(self.root)
+    }
+
+    pub(super) fn calls_of(&self, context: u32) -> Vec<Call> {
+        self.state(|s| s.calls.iter().filter(|c| c.context == context).cloned().collect())
     }
 
     /// The calls still without an answer.
@@ -204,12 +207,12 @@ impl Host {
     /// Answers a call.
     pub fn answer(&self, token: u32, status: u16, body: &[u8]) {
         let headers = vec![(":status".to_owned(), status.to_string().into_bytes())];
-        self.reply(token, Answer { headers, body: body.to_vec() });
+        self.reply(self.root, token, Answer { headers, body: body.to_vec() });
     }
 
     /// Lets a call fail: connection refused or timed out. There are no headers then.
     pub fn fail(&self, token: u32) {
-        self.reply(token, Answer { headers: Vec::new(), body: Vec::new() });
+        self.reply(self.root, token, Answer { headers: Vec::new(), body: Vec::new() });
     }
 
     /// Makes Envoy refuse calls at once from now on, as for a cluster it does not know.
@@ -217,15 +220,15 @@ impl Host {
         self.vm.borrow_mut().store.data_mut().refuse_calls = refuse.then_some(status::BAD_ARGUMENT);
     }
 
-    fn reply(&self, token: u32, answer: Answer) {
+    pub(super) fn reply(&self, context: u32, token: u32, answer: Answer) {
         let mut vm = self.vm.borrow_mut();
         let state = vm.store.data_mut();
-        let call = state.calls.iter_mut().find(|c| c.token == token && c.context == self.root);
-        let call = call.unwrap_or_else(|| panic!("this plugin made no call {token}"));
+        let call = state.calls.iter_mut().find(|c| c.token == token && c.context == context);
+        let call = call.unwrap_or_else(|| panic!("no call {token} was made here"));
         assert!(!std::mem::replace(&mut call.answered, true), "call {token} was answered already");
-        let sizes = (self.root, token, answer.headers.len() as u32, answer.body.len() as u32, 0u32);
+        let sizes = (context, token, answer.headers.len() as u32, answer.body.len() as u32, 0u32);
         state.answer = Some(answer);
-        vm.enter::<_, ()>(Callback::CallResponse, self.root, "proxy_on_http_call_response", sizes);
+        vm.enter::<_, ()>(Callback::CallResponse, context, "proxy_on_http_call_response", sizes);
         vm.store.data_mut().answer = None;
     }
 

@@ -20,6 +20,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     linker.func_wrap("env", "proxy_record_metric", record_metric)?;
     linker.func_wrap("env", "proxy_get_metric", get_metric)?;
     linker.func_wrap("env", "proxy_http_call", http_call)?;
+    linker.func_wrap("env", "proxy_continue_stream", continue_stream)?;
     linker.func_wrap("env", "proxy_send_local_response", send_local_response)?;
     Ok(())
 }
@@ -161,6 +162,18 @@ fn http_call(
     }
     c.data_mut().calls.push(call);
     write_u32(&mut c, at_token, token)?;
+    Ok(status::OK)
+}
+
+/// As Envoy: the stream goes on when the module has returned.
+fn continue_stream(mut c: Caller<State>, direction: i32) -> Result<i32> {
+    let callback = c.data().callback;
+    let flow = c.data_mut().flow()?;
+    if direction != 0 || callback != Callback::CallResponse || !flow.request_held || flow.resumed {
+        return Err(refused(callback, "lets a stream go on", "it is not a request that is held"));
+    }
+    flow.resumed = true;
+    c.data_mut().note("continue request");
     Ok(status::OK)
 }
 

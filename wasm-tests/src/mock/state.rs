@@ -104,6 +104,8 @@ pub(super) struct Flow {
     pub(super) response_headers: Headers,
     pub(super) response_body: Vec<u8>,
     pub(super) local_reply: Option<LocalReply>,
+    /// The module let the held request go.
+    pub(super) resumed: bool,
 }
 
 /// The store's data.

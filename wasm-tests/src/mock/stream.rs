@@ -3,7 +3,7 @@
 use wasmtime::WasmParams;
 
 use super::host::Host;
-use super::state::{Action, Callback, Flow, Headers, LocalReply};
+use super::state::{Action, Answer, Call, Callback, Flow, Headers, LocalReply};
 
 /// How far a stream is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -82,10 +82,37 @@ impl Stream {
             (self.id, size, u32::from(end_of_stream)),
         );
         self.held = action == Action::Pause;
-        if self.held && end_of_stream && self.local_reply().is_none() {
+        if self.held && end_of_stream && self.local_reply().is_none() && self.open_call().is_none() {
             panic!("the filter holds a request that is complete, and has nothing to wait for: it would hang");
         }
         self.after_request(action)
+    }
+
+    // === Calls that the request waits for ===
+
+    /// The call that this stream waits for.
+    pub fn open_call(&self) -> Option<Call> {
+        self.host.calls_of(self.id).into_iter().find(|c| !c.answered)
+    }
+
+    /// Answers it.
+    pub fn call_answered(&mut self, status: u16, body: impl AsRef<[u8]>) {
+        let headers = vec![(":status".to_owned(), status.to_string().into_bytes())];
+        self.call_ended(Answer { headers, body: body.as_ref().to_vec() });
+    }
+
+    /// Lets it fail: there are no headers then.
+    pub fn call_failed(&mut self) {
+        self.call_ended(Answer { headers: Vec::new(), body: Vec::new() });
+    }
+
+    fn call_ended(&mut self, answer: Answer) {
+        let call = self.open_call().expect("the stream waits for a call");
+        self.host.reply(self.id, call.token, answer);
+        self.calls = self.host.last_calls();
+        if self.flow(|flow| std::mem::take(&mut flow.resumed)) {
+            self.after_request(Action::Continue);
+        }
     }
 
     /// Trailers end the request.

@@ -2,6 +2,7 @@
 //!
 //! This room owns starting and stopping them on free loopback ports. It must not know what is being tested.
 
+mod embeddings;
 mod http;
 mod process;
 mod snapshots;
@@ -15,6 +16,7 @@ use dragoman_core::config::Config;
 use dragoman_demo::sim::{ModelConfig, SimConfig, SimLlm};
 use serde_json::{Value, json};
 
+pub use embeddings::{Asked, Embeddings, Manner};
 pub use http::{Reply, chat, get, post, post_json, raw, send, stream_chat};
 pub use process::{Process, binary, envoy, root};
 pub use snapshots::{Favour, favouring, sign, sign_payload};

@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn a_cut_never_splits_a_character() {
         let text = "é".repeat(100) + &"日".repeat(100);
-        assert_eq!(excerpt(&text, 5), "é".repeat(15) + "\n" + &"日".repeat(3));
+        assert_eq!(excerpt(&text, 5), "é".repeat(14) + "\n" + &"日".repeat(3));
     }
 
     #[test]

@@ -26,7 +26,7 @@ filter: toolchain
 # The same with tract instead of our own kernels: it runs any ONNX encoder. A folder of its own, because cargo would put
 # both under one name.
 filter-tract: toolchain
-	cargo build -p dragoman-filter --features tract --profile wasm --target wasm32-wasip1 --target-dir target/tract
+	cargo build -p dragoman-filter --features tract --profile wasm-tract --target wasm32-wasip1 --target-dir target/tract
 
 lint: toolchain
 	cargo fmt --all --check

@@ -8,7 +8,7 @@ use crate::tract::TractModel;
 
 /// A loaded model: `ids → embedding`. Errors are sentences.
 pub(crate) enum Backend {
-    Fused(Fused),
+    Fused(Box<Fused>),
     #[cfg(feature = "tract")]
     Tract(TractModel),
 }
@@ -16,7 +16,7 @@ pub(crate) enum Backend {
 impl Backend {
     pub(crate) fn load(model: Cow<'static, [u8]>) -> Result<Self, String> {
         if is_fused(&model) {
-            return Fused::load(model).map(Self::Fused);
+            return Fused::load(model).map(|model| Self::Fused(Box::new(model)));
         }
         #[cfg(feature = "tract")]
         return TractModel::load(&model).map(Self::Tract);

@@ -77,7 +77,7 @@ fn a_weight_too_many_is_named() {
 #[test]
 fn metadata_that_do_not_fit_the_graph_are_found_by_running_both() {
     for (key, value) in
-        [("heads", "4"), ("local_attention", "16"), ("global_every", "3"), ("global_rope_theta", "10000.0")]
+        [("heads", "6"), ("local_attention", "16"), ("global_every", "3"), ("global_rope_theta", "10000.0")]
     {
         let why = refused(|m| say(m, key, value));
         assert!(why.contains("computes something else"), "{key}: {why}");
@@ -98,7 +98,7 @@ fn another_activation_is_found_by_running_both() {
 
 #[test]
 fn a_shape_the_kernels_cannot_run_is_a_sentence() {
-    let why = refused(|m| say(m, "heads", "3"));
+    let why = refused(|m| say(m, "heads", "5"));
     assert!(why.contains("hidden / heads must be a multiple of 32"), "{why}");
     let why = refused(|m| say(m, "layers", "many"));
     assert!(why.contains("`layers: many`, which is not a number"), "{why}");

@@ -17,7 +17,7 @@ pub fn wasm_path() -> PathBuf {
 
 /// The filter that runs any ONNX encoder: `$DRAGOMAN_TRACT_WASM`, or what `make filter-tract` built.
 pub fn tract_wasm_path() -> PathBuf {
-    built("DRAGOMAN_TRACT_WASM", "target/tract/wasm32-wasip1/wasm/dragoman.wasm", "make filter-tract")
+    built("DRAGOMAN_TRACT_WASM", "target/tract/wasm32-wasip1/wasm-tract/dragoman.wasm", "make filter-tract")
 }
 
 fn built(variable: &str, path: &str, command: &str) -> PathBuf {

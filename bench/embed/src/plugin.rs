@@ -44,7 +44,8 @@ impl Context for Request {}
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
-        self.path = self.get_http_request_header(":path").unwrap_or_default();
+        let path = self.get_http_request_header_bytes(":path").unwrap_or_default();
+        self.path = String::from_utf8_lossy(&path).into_owned();
         Action::Pause
     }
 

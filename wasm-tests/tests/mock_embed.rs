@@ -127,13 +127,13 @@ fn a_remembered_embedding_asks_nobody() {
 #[test]
 fn prompts_that_agree_in_what_is_read_share_their_embedding() {
     let host = asking(8);
-    let head = "word ".repeat(1000);
-    let mut first = host.ask(&format!("{head} one end"));
+    let words = "word ".repeat(1000);
+    let mut first = host.ask(&format!("{words} one middle {words}"));
     let question: Value = serde_json::from_slice(&first.open_call().unwrap().body).unwrap();
-    assert!(question["input"].as_str().unwrap().len() <= 128 * 16, "only what is read is sent");
+    assert!(question["input"].as_str().unwrap().len() <= 128 * 8, "only what is read is sent");
     first.call_answered(200, embedded(5));
-    assert!(host.ask(&format!("{head} another end")).open_call().is_none());
-    assert!(host.ask("Another head").open_call().is_some());
+    assert!(host.ask(&format!("{words} another middle {words}")).open_call().is_none());
+    assert!(host.ask(&format!("{words} another end")).open_call().is_some());
 }
 
 #[test]

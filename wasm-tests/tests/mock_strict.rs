@@ -59,7 +59,7 @@ fn two_answers_to_one_call_are_impossible() {
 }
 
 #[test]
-#[should_panic(expected = "made no call 7")]
+#[should_panic(expected = "no call 7 was made here")]
 fn an_answer_to_no_call_is_impossible() {
     ready().answer(7, 200, b"");
 }

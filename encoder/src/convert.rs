@@ -165,9 +165,6 @@ impl<'a> Weights<'a> {
             }
         }
         if precision == Precision::Int8 {
-            for i in 0..self.shape.layers {
-                balance(&mut tensors, i);
-            }
             tensors = tensors.into_iter().flat_map(quantised).collect();
         }
         write(&self.shape, &tensors)
@@ -286,43 +283,6 @@ fn sized<T>(tensor: &TensorProto, values: Vec<T>) -> Result<Vec<T>, String> {
         false => {
             Err(format!("its weight {} is not in the file (external data must be put into it)", tensor.name))
         }
-    }
-}
-
-/// Makes the numbers between the two halves of layer i's feed-forward part about equally large, so that int8 is as fine
-/// for one as for the other: the gate of number j is divided by sⱼ and the column it meets multiplied with it, which
-/// changes nothing else. `sⱼ = √(aⱼ / wⱼ)` (SmoothQuant, arXiv:2211.10438, eq. 4), wⱼ the column's greatest and aⱼ what
-/// value and gate make of normed inputs, for want of examples: the product of their rows' lengths.
-fn balance(tensors: &mut [Tensor], i: usize) {
-    fn find<'a>(tensors: &'a mut [Tensor], name: &str) -> Option<(&'a mut Vec<f32>, usize)> {
-        let tensor = tensors.iter_mut().find(|t| t.name == format!("{name}.weight"))?;
-        let inputs = tensor.shape.last().copied().unwrap_or(1).max(1);
-        match &mut tensor.values {
-            Values::Float(values) => Some((values, inputs)),
-            Values::Int8(_) => None,
-        }
-    }
-    let norm =
-        find(tensors, &file::layer(i, "mlp_norm")).map(|(values, _)| values.clone()).unwrap_or_default();
-    let Some((rows, inputs)) = find(tensors, &file::layer(i, "mlp.Wi")) else { return };
-    let length = |row: &[f32]| row.iter().zip(&norm).map(|(w, g)| (w * g).powi(2)).sum::<f32>().sqrt();
-    let half = rows.len() / 2;
-    let (values, gates) = rows.split_at(half);
-    let pairs = values.chunks_exact(inputs).zip(gates.chunks_exact(inputs));
-    let mut scale: Vec<f32> = pairs.map(|(value, gate)| length(value) * length(gate)).collect();
-    let Some((columns, _)) = find(tensors, &file::layer(i, "mlp.Wo")) else { return };
-    for (j, scale) in scale.iter_mut().enumerate() {
-        let column = columns.iter().skip(j).step_by(half / inputs);
-        let most = column.fold(0.0, |most: f32, w| most.max(w.abs()));
-        *scale = (*scale / most).sqrt();
-        *scale = if scale.is_normal() { *scale } else { 1.0 };
-    }
-    for row in columns.chunks_exact_mut(half / inputs) {
-        row.iter_mut().zip(&scale).for_each(|(w, s)| *w *= s);
-    }
-    let Some((rows, _)) = find(tensors, &file::layer(i, "mlp.Wi")) else { return };
-    for (row, s) in rows.split_at_mut(half).1.chunks_exact_mut(inputs).zip(&scale) {
-        row.iter_mut().for_each(|w| *w /= s);
     }
 }
 

@@ -41,7 +41,8 @@ async fn texts_become_the_vectors_that_the_model_ships_with() {
     for (i, (item, expected)) in answer["data"].as_array().unwrap().iter().zip(&vectors).enumerate() {
         assert_eq!(item["index"], i);
         let pairs = numbers(&item["embedding"]).into_iter().zip(numbers(&expected["embedding"]));
-        assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-4), "{}", expected["text"]);
+        let cosine: f32 = pairs.map(|(a, b)| a * b).sum();
+        assert!(cosine >= 0.997, "{}: {cosine}, less than int8 gives", expected["text"]);
     }
     let tokens: usize = vectors.iter().map(|v| v["ids"].as_array().unwrap().len()).sum();
     assert_eq!(answer["usage"], json!({"prompt_tokens": tokens, "total_tokens": tokens}));

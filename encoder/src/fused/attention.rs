@@ -111,7 +111,7 @@ pub(super) struct Attention<'a> {
 impl Attention<'_> {
     /// `qkv [rows, 3 · hidden]`, as the matrix left it, to `out [rows, hidden]`.
     #[inline(always)]
-    pub(super) fn run<S: Simd>(&self, qkv: &mut [Line], out: &mut [Line], scratch: &mut Scratch) {
+    pub(super) fn run<S: Simd>(&self, qkv: &[Line], out: &mut [Line], scratch: &mut Scratch) {
         for head in 0..self.shape.heads {
             self.turn::<S>(head, qkv, scratch);
             pack_values::<S>(&self.part(qkv, 2, head), self.padded::<S>(), scratch);

@@ -5,7 +5,7 @@
 
 use super::attention::{Attention, Rope, Scratch};
 use super::file::{self, File, Table};
-use super::lines::{LINE, Line, grow, lines};
+use super::lines::{LINE, Line, grow, lines, to_lines};
 use super::matrix::{Matrix, gated, in_order};
 use super::pointwise::{gelu, layer_norm};
 use super::rows::{BLOCK, Rows};
@@ -178,7 +178,7 @@ impl<S: Simd> Model<S> {
         let window = self.shape.window(i);
         let rope = if window.is_some() { &arena.local } else { &arena.global };
         let attention = Attention { shape: &self.shape, rope, window, tokens };
-        attention.run::<S>(&mut arena.qkv, rows.lay(count, self.shape.hidden), &mut arena.attention);
+        attention.run::<S>(&arena.qkv, rows.lay(count, self.shape.hidden), &mut arena.attention);
         rows.settle::<S>(layer.attention_out.int8(), f32::MAX);
         layer.attention_out.multiply(rows, Add { grid: &mut arena.stream, stride: d });
     }
@@ -212,7 +212,7 @@ impl<S: Simd> Model<S> {
         }
         let mut pooled = mean.to_vec();
         if let Some(head) = &self.head {
-            let mut made = super::lines::to_lines(&head.apply::<S>(mean));
+            let mut made = to_lines(&head.apply::<S>(mean));
             for x in vectors_mut::<S>(&mut made) {
                 S::store(x, gelu::<S>(S::load(x)));
             }

@@ -1,7 +1,8 @@
 //! What Dragoman decides and learns.
 //!
 //! The folders follow a request's way: [`request`] → [`signals`] → [`context`] → [`decision`] (with a
-//! [`policy`]) → [`response`] → [`replay`] → [`reward`] → [`learner`] → [`snapshot`] → the next request. [`cost`] is
+//! [`policy`]) → [`response`] → [`replay`] → [`reward`] → [`learner`] → [`snapshot`] → the next request. [`chain`] links the
+//! requests of a conversation, because the next turn says what an answer was worth; [`cost`] is
 //! what deciding and learning both know of dollars; [`embedding`]
 //! asks for embeddings that are made elsewhere; [`evaluate`] judges a policy by the replays of another.
 //!
@@ -10,6 +11,7 @@
 //! decision can be replayed. Arithmetic is therefore plain IEEE `+ - * / sqrt` in a fixed order, and `libm` for
 //! the rest. This crate must not know Envoy, sockets, files or the encoder.
 
+pub mod chain;
 pub mod config;
 pub mod context;
 pub mod cost;

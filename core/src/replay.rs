@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::Price;
 use crate::context::Context;
-use crate::request::{Api, RequestFacts};
+use crate::request::{Api, RequestFacts, Thread};
 use crate::response::ResponseFacts;
 use crate::signals::Signals;
 
@@ -72,6 +72,22 @@ pub struct ReplayRecord {
     /// The prompt itself, only if `privacy.store_prompts` asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
+    /// Where it stands in its conversation.
+    #[serde(default)]
+    pub thread: Thread,
+    /// What the judge is to see, of the few answers that are sampled for it. It passes through the sidecar and is
+    /// never written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
+}
+
+/// The beginning of a prompt and of its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sample {
+    /// Of the prompt.
+    pub prompt: String,
+    /// Of the answer.
+    pub answer: String,
 }
 
 /// Where a failed request went on to.
@@ -114,6 +130,18 @@ pub struct Stages {
     pub decide_us: u64,
     /// All of it, rewriting included.
     pub total_us: u64,
+}
+
+// === impl ReplayRecord ===
+
+impl ReplayRecord {
+    /// The route whose answer the client got; `None` if it was no route's.
+    pub fn answering_route(&self) -> Option<&str> {
+        match &self.escalated_to {
+            None => self.route.as_deref(),
+            Some(escalated) => escalated.route.as_deref(),
+        }
+    }
 }
 
 /// Completion tokens of an answer: its usage, or where that is missing (streams often have none) the estimate of

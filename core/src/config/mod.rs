@@ -7,7 +7,9 @@
 
 mod encoder;
 mod filter;
+mod judge;
 mod model;
+mod reward;
 mod routing;
 mod section;
 mod server;
@@ -18,11 +20,12 @@ use serde_json::Value;
 
 pub use encoder::{EncoderConfig, EncoderEndpoint, EncoderMode};
 pub use filter::{EncoderRole, FilterConfig, PublicKey, RemoteEncoder, RouteRole};
+pub use judge::{Judge, Sampling};
 pub use model::{ApiKey, Endpoint, Model, Price, Scheme};
+pub use reward::RewardConfig;
 pub use routing::{Condition, DecisionRule, PolicyKind, PolicyParams, Route, Routing, SignalName};
 pub use server::{
     EnvoyConfig, Escalation, LearnerConfig, Listen, Privacy, Reload, ReplayConfig, RequestsConfig,
-    RewardConfig,
 };
 
 use section::{Errors, Section};
@@ -44,6 +47,8 @@ pub struct Config {
     pub replay: ReplayConfig,
     /// The reward's weights and constants.
     pub reward: RewardConfig,
+    /// Who scores a share of the answers, if anybody does.
+    pub judge: Option<Judge>,
     /// The learner's constants and schedule.
     pub learner: LearnerConfig,
     /// What happens when a route fails.
@@ -62,14 +67,16 @@ impl Config {
         let errors = Errors::default();
         let root = Section::root(document, &errors);
         let (models, upstreams) = model::read_models(&root);
+        let (judge, sampling) = judge::read(&root);
         let config = Self {
             listen: Listen::read(&root.section("listen")),
             data_dir: root.text_or("data_dir", "dragoman-data"),
-            routing: Routing::read(&root, models),
+            routing: Routing { sampling, ..Routing::read(&root, models) },
             upstreams,
             requests: RequestsConfig::read(&root.section("requests")),
             replay: ReplayConfig::read(&root.section("replay")),
             reward: RewardConfig::read(&root.section("reward")),
+            judge,
             learner: LearnerConfig::read(&root.section("learner")),
             escalation: Escalation::read(&root.section("escalation")),
             encoder: EncoderConfig::read(&root.section("encoder")),

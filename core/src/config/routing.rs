@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::judge::Sampling;
 use super::model::Model;
 use super::section::Section;
 use super::server::Privacy;
+use crate::request::ThreadKey;
 use crate::signals::{KeywordRule, SignalRules};
 
 /// The filter's part of the configuration.
@@ -24,6 +26,12 @@ pub struct Routing {
     pub policy: PolicyParams,
     /// What may be written down.
     pub privacy: Privacy,
+    /// Which answers are sampled for the judge.
+    #[serde(default)]
+    pub sampling: Sampling,
+    /// What conversations are hashed with; the publisher puts it in. Without it none is.
+    #[serde(default)]
+    pub thread_key: Option<ThreadKey>,
 }
 
 /// One arm: a model as used by a decision.
@@ -122,6 +130,8 @@ impl Routing {
             keywords,
             policy: PolicyParams::read(&root.section("policy")),
             privacy: Privacy::read(&root.section("privacy")),
+            sampling: Sampling::default(),
+            thread_key: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The sidecar's own settings: addresses, reward, learner, escalation.
+//! The sidecar's own settings: addresses, learner, escalation.
 
 use std::net::SocketAddr;
 
@@ -60,42 +60,6 @@ impl RequestsConfig {
         let max_body_bytes = section.whole("max_body_bytes", 1024..=64 << 20, 8 << 20);
         section.finish();
         Self { max_body_bytes, session_headers }
-    }
-}
-
-/// Weights and constants of the reward (DESIGN.md §5).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct RewardConfig {
-    /// w₁, weight of the response's quality.
-    pub quality: f64,
-    /// w₂, weight of the user's satisfaction.
-    pub satisfaction: f64,
-    /// w₃, weight of efficiency.
-    pub efficiency: f64,
-    /// Dollars that count as a cost of 1.0 (the whole efficiency penalty).
-    pub cost_reference: f64,
-}
-
-impl Default for RewardConfig {
-    fn default() -> Self {
-        Self { quality: 0.4, satisfaction: 0.4, efficiency: 0.2, cost_reference: 0.01 }
-    }
-}
-
-impl RewardConfig {
-    pub(super) fn read(section: &Section) -> Self {
-        let d = Self::default();
-        let reward = Self {
-            quality: section.number("quality", 0.0..=1.0, d.quality),
-            satisfaction: section.number("satisfaction", 0.0..=1.0, d.satisfaction),
-            efficiency: section.number("efficiency", 0.0..=1.0, d.efficiency),
-            cost_reference: section.number("cost_reference", 1e-9..=1e3, d.cost_reference),
-        };
-        if reward.quality + reward.satisfaction + reward.efficiency <= 0.0 {
-            section.error("quality", "at least one of the three weights must be above 0");
-        }
-        section.finish();
-        reward
     }
 }
 

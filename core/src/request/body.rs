@@ -10,7 +10,8 @@ use super::error::RequestError;
 use super::measure::{Length, saturate};
 use super::node::{Key, Node};
 use super::session::{Metadata, Names, name};
-use super::{Api, PromptRequest, RequestFacts};
+use super::thread::ThreadHasher;
+use super::{Api, PromptRequest, RequestFacts, Thread, ThreadKey};
 
 /// All known fields of all APIs. An API looks only at its own: nodes take any shape, so that a field
 /// which means something else elsewhere (`prompt`, `text`) does no harm.
@@ -53,6 +54,8 @@ pub(super) struct Body<'a> {
     previous_response_id: Node<'a>,
     #[serde(borrow)]
     prompt_cache_key: Node<'a>,
+    #[serde(borrow)]
+    user: Node<'a>,
 }
 
 /// A plain `Option` would read `"model": null` as no field, and a second `model` would be inserted.
@@ -78,9 +81,14 @@ impl<'a> Body<'a> {
         parsed
     }
 
-    pub(super) fn into_request(self, api: Api, body: &[u8]) -> Result<PromptRequest, RequestError> {
+    pub(super) fn into_request(
+        self,
+        api: Api,
+        body: &[u8],
+        key: Option<&ThreadKey>,
+    ) -> Result<PromptRequest, RequestError> {
         let model = self.model_name()?;
-        let mut conversation = Conversation::default();
+        let mut conversation = Conversation::hashed_by(self.hasher(api, key));
         match api {
             Api::ChatCompletions => conversation.read_messages("messages", &self.messages)?,
             Api::Completions => conversation.read_user("prompt", &self.prompt)?,
@@ -104,9 +112,28 @@ impl<'a> Body<'a> {
             model,
             stream: self.stream.unwrap_or(false),
             session: self.names().session(),
-            previous_response: name(&self.previous_response_id),
+            thread: self.thread(api, &conversation),
             model_span: self.model.and_then(|raw| span_of(raw.get(), body)),
         })
+    }
+
+    /// Hashes the conversation, if the body is to have all of it or names the answer that it follows.
+    fn hasher(&self, api: Api, key: Option<&ThreadKey>) -> Option<ThreadHasher> {
+        let kept = name(&self.conversation).is_some() || name(self.conversation.get(Key::Id)).is_some();
+        let origin = [self.user.as_text(), self.previous_response_id.as_text()];
+        key.filter(|_| api != Api::Completions && !kept).map(|key| ThreadHasher::new(key, origin))
+    }
+
+    fn thread(&self, api: Api, conversation: &Conversation<'_>) -> Thread {
+        let hashes = conversation.thread.as_ref().map(ThreadHasher::hashes);
+        let (whole, follows) = hashes.unwrap_or_default();
+        Thread {
+            whole,
+            follows,
+            previous_response: name(&self.previous_response_id),
+            continues: conversation.continues,
+            complains: api != Api::Completions && conversation.complains(),
+        }
     }
 
     fn model_name(&self) -> Result<Option<String>, RequestError> {

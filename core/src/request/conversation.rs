@@ -4,6 +4,7 @@ use super::complaints::complains;
 use super::error::RequestError;
 use super::measure::{Length, saturate};
 use super::node::{Key, Node};
+use super::thread::ThreadHasher;
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,10 @@ pub(super) struct Conversation<'n> {
     pub(super) messages: u32,
     pub(super) system: Length,
     pub(super) total: Length,
+    /// Whether a tool's result stands behind the last user turn.
+    pub(super) continues: bool,
+    /// Hashes what is added, if it is asked to.
+    pub(super) thread: Option<ThreadHasher>,
     last_user: Vec<&'n str>,
     /// Whether an answer stands before the last user turn; only then can it complain.
     last_user_replies: bool,
@@ -70,6 +75,11 @@ struct Holding<'n> {
 // === impl Conversation ===
 
 impl<'n> Conversation<'n> {
+    /// Nothing read yet; what will be is hashed too, if there is a hasher.
+    pub(super) fn hashed_by(thread: Option<ThreadHasher>) -> Self {
+        Self { thread, ..Self::default() }
+    }
+
     /// Adds the messages (chat, Messages) or items (Responses) in the field called `name`.
     pub(super) fn read_messages(&mut self, name: &str, messages: &'n Node<'_>) -> Result<(), RequestError> {
         let list = match messages {
@@ -114,6 +124,11 @@ impl<'n> Conversation<'n> {
         }
     }
 
+    /// Whether the last user turn complains, whatever stands before it: the answer may be the server's to keep.
+    pub(super) fn complains(&self) -> bool {
+        self.last_user.iter().any(|text| complains(text))
+    }
+
     fn read_message(&mut self, name: &str, message: &'n Node<'_>) -> Result<(), RequestError> {
         if !matches!(message, Node::Object(_)) {
             return Err(RequestError::wrong_type(format!("{name}[]"), "an object"));
@@ -144,6 +159,7 @@ impl<'n> Conversation<'n> {
         self.messages += 1;
         self.images = self.images.saturating_add(holding.images);
         self.total.add(holding.length);
+        self.hash(speaker, &holding.texts);
         match speaker {
             Speaker::System => self.system.add(holding.length),
             Speaker::Assistant => {
@@ -157,8 +173,26 @@ impl<'n> Conversation<'n> {
                 let complained = self.last_user_replies && before.iter().any(|text| complains(text));
                 self.complaints += u32::from(complained);
                 self.last_user_replies = self.answered;
+                self.continues = false;
+                if let Some(thread) = &mut self.thread {
+                    thread.turn();
+                }
             }
-            Speaker::User | Speaker::Other => {}
+            // A user turn without text holds results of tools, unless it holds pictures.
+            Speaker::User => self.continues |= holding.images == 0,
+            Speaker::Other => self.continues = true,
+        }
+    }
+
+    fn hash(&mut self, speaker: Speaker, texts: &[&str]) {
+        // Empty texts come and go with tool calls; a message without a text is none here.
+        let texts = || texts.iter().filter(|text| !text.trim().is_empty());
+        if let Some(thread) = &mut self.thread
+            && speaker != Speaker::Other
+            && texts().next().is_some()
+        {
+            thread.speaker(speaker as u8);
+            texts().for_each(|text| thread.add(text));
         }
     }
 }

@@ -14,6 +14,7 @@ mod measure;
 mod node;
 mod rewrite;
 mod session;
+mod thread;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::RequestError;
 pub use rewrite::rewrite_model;
+pub use thread::{Thread, ThreadHash, ThreadKey};
 
 /// The request formats that are routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,8 +65,8 @@ pub struct PromptRequest {
     /// The conversation's name by the body, at most 256 bytes. The table in `session.rs` says which
     /// fields give it and in which order.
     pub session: Option<String>,
-    /// The Responses API's `previous_response_id`: the answer that this request follows up.
-    pub previous_response: Option<String>,
+    /// What links it to the request before it; without hashes if there was no key.
+    pub thread: Thread,
     /// Where the value of the top-level `model` lies in the body, in bytes.
     pub(crate) model_span: Option<Range<usize>>,
 }
@@ -130,5 +132,14 @@ impl Api {
 /// that holds something else than its API says (or that is there twice), and
 /// [`RequestError::NoPrompt`] when no user turn holds text. No error repeats text of the body.
 pub fn parse(api: Api, body: &[u8]) -> Result<PromptRequest, RequestError> {
-    body::Body::read(body)?.into_request(api, body)
+    parse_thread(api, body, None)
+}
+
+/// The same, with the conversation hashed by `key`, if there is one.
+///
+/// # Errors
+///
+/// See [`parse`].
+pub fn parse_thread(api: Api, body: &[u8], key: Option<&ThreadKey>) -> Result<PromptRequest, RequestError> {
+    body::Body::read(body)?.into_request(api, body, key)
 }

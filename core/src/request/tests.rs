@@ -103,7 +103,7 @@ fn responses_take_a_string_or_items() {
             {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "ok"}]}]}),
     );
     assert_eq!(request.prompt, "look");
-    assert_eq!(request.previous_response.as_deref(), Some("resp_1"));
+    assert_eq!(request.thread.previous_response.as_deref(), Some("resp_1"));
     let facts = request.facts;
     assert_eq!((facts.turns, facts.user_turns, facts.images, facts.total_chars), (2, 1, 1, 11));
     assert_eq!((facts.json_output, facts.max_output_tokens), (true, Some(u32::MAX)));

@@ -3,9 +3,10 @@
 use serde::Deserialize;
 
 use super::ResponseFacts;
-use super::lenient::Count;
+use super::lenient::{Count, Id};
 use super::output::Output;
 use super::shapes::{Choices, MessageBody, MessageEvent, ResponseBody, ResponseEvent, Usage, Word};
+use super::transcript::Transcript;
 use crate::request::Api;
 
 /// The reasons to end that mean a token limit cut the answer. The Responses API may say no more than
@@ -26,6 +27,9 @@ pub(super) struct Findings {
     usage: Usage,
     finish_reason: Option<String>,
     truncated: bool,
+    id: Option<String>,
+    /// Takes in the answer's text, if it is asked for.
+    pub(super) transcript: Option<Transcript>,
 }
 
 // === impl Findings ===
@@ -41,12 +45,17 @@ impl Findings {
             usage: Usage::default(),
             finish_reason: None,
             truncated: false,
+            id: None,
+            transcript: None,
         }
     }
 
     /// Reads a plain body; `whole` says whether its end arrived.
-    pub(super) fn of_body(api: Api, body: &[u8], whole: bool) -> Self {
-        let mut findings = Self::new(api);
+    pub(super) fn of_body(api: Api, body: &[u8], whole: bool, mut transcript: Option<Transcript>) -> Self {
+        if let Some(transcript) = &mut transcript {
+            transcript.read_body(api, body);
+        }
+        let mut findings = Self { transcript, ..Self::new(api) };
         let read = match api {
             Api::ChatCompletions | Api::Completions => findings.choices(body),
             Api::Responses => parse::<ResponseBody<'_>>(body).map(|body| findings.response(body)),
@@ -59,6 +68,9 @@ impl Findings {
 
     /// Reads the data of one event.
     pub(super) fn read_event(&mut self, data: &[u8]) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.read_event(self.api, data);
+        }
         let read = match self.api {
             Api::ChatCompletions | Api::Completions => self.choices(data),
             Api::Responses => parse::<ResponseEvent<'_>>(data).map(|event| self.response_event(event)),
@@ -92,6 +104,7 @@ impl Findings {
             body_valid: self.read > 0 && self.broken == 0,
             has_content: self.output.chars > 0 || self.output.tool,
             content_chars: self.output.chars,
+            id: self.id,
             ..facts
         }
     }
@@ -115,12 +128,14 @@ impl Findings {
             }
             self.finished(choice.finish_reason.as_ref());
         }
+        self.named(data.id);
         self.used(data.usage);
         self.failed_if(data.error.0);
         Some(())
     }
 
     fn response(&mut self, body: ResponseBody<'_>) {
+        self.named(body.id);
         let reason = body.incomplete_details.and_then(|details| details.reason);
         self.finished(reason.as_ref().or(body.status.as_ref()));
         // The last event repeats the whole answer; it counts only where no delta did.
@@ -145,12 +160,14 @@ impl Findings {
                 self.failed_if(true);
                 self.response(event.response.unwrap_or_default());
             }
+            "response.created" => self.named(event.response.unwrap_or_default().id),
             "error" => self.failed_if(true),
             _ => {}
         }
     }
 
     fn message(&mut self, body: MessageBody<'_>) {
+        self.named(body.id);
         self.finished(body.stop_reason.as_ref());
         self.output = self.output.and(body.content);
         self.used(body.usage);
@@ -161,8 +178,9 @@ impl Findings {
         match word(&event.kind) {
             "message_start" => {
                 // Its output count is a placeholder; only `message_delta` has the real one.
-                let usage = event.message.and_then(|message| message.usage);
-                self.used(usage.map(|usage| Usage { output_tokens: Count(None), ..usage }));
+                let message = event.message.unwrap_or_default();
+                self.named(message.id);
+                self.used(message.usage.map(|usage| Usage { output_tokens: Count(None), ..usage }));
             }
             "content_block_start" => self.output = self.output.and(event.content_block),
             "content_block_delta" => {
@@ -176,6 +194,11 @@ impl Findings {
             "error" => self.failed_if(true),
             _ => {}
         }
+    }
+
+    /// The first name counts: an answer keeps its own.
+    fn named(&mut self, id: Id) {
+        self.id = self.id.take().or(id.0);
     }
 
     fn finished(&mut self, reason: Option<&Word<'_>>) {

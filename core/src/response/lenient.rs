@@ -14,6 +14,13 @@ pub(super) struct Count(pub(super) Option<u32>);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Present(pub(super) bool);
 
+/// A name; `None` for anything that is not a string of 1 to 256 bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Id(pub(super) Option<String>);
+
+/// A longer name is none; it would only fill records.
+const MAX_ID: usize = 256;
+
 /// What the `type` of a piece of output says about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -57,7 +64,7 @@ trait Lenient: Default {
     }
 }
 
-// === impl Count, Present, Kind ===
+// === impl Count, Present, Id, Kind ===
 
 impl Lenient for Count {
     fn of_number(number: f64) -> Self {
@@ -78,6 +85,12 @@ impl Lenient for Present {
     }
     fn of_object() -> Self {
         Present(true)
+    }
+}
+
+impl Lenient for Id {
+    fn of_str(name: &str) -> Self {
+        Id((1..=MAX_ID).contains(&name.len()).then(|| name.to_owned()))
     }
 }
 
@@ -140,4 +153,4 @@ macro_rules! deserialize_leniently {
     )*};
 }
 
-deserialize_leniently!(Count, Present, Kind);
+deserialize_leniently!(Count, Present, Id, Kind);

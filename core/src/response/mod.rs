@@ -12,6 +12,7 @@ mod lines;
 mod output;
 mod shapes;
 mod sse;
+mod transcript;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::request::Api;
 use events::Findings;
 use sse::EventStream;
+use transcript::Transcript;
 
 /// The largest plain body that is kept for reading, in bytes. Of a larger one only status and size
 /// become known.
@@ -64,6 +66,9 @@ pub struct ResponseFacts {
     pub content_chars: u32,
     /// Whether a response cache answered; the caller fills it in from the headers.
     pub cache_hit: bool,
+    /// The answer's own name, at most 256 bytes; a later request may point at it (`previous_response_id`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
 }
 
 /// Watches one response body. Feed it every chunk, then [`finish`](ResponseObserver::finish) it.
@@ -73,6 +78,8 @@ pub struct ResponseObserver {
     status: u16,
     bytes: u64,
     body: Body,
+    /// Takes in the text of a plain body, once it is whole.
+    transcript: Option<Transcript>,
 }
 
 #[derive(Debug)]
@@ -93,7 +100,7 @@ impl ResponseObserver {
             true => Body::Stream(Box::new(EventStream::new(api))),
             false => Body::Plain(Vec::new()),
         };
-        ResponseObserver { api, status, bytes: 0, body }
+        ResponseObserver { api, status, bytes: 0, body, transcript: None }
     }
 
     /// Takes in the next piece of the body; pieces may break anywhere, even inside a character.
@@ -107,16 +114,31 @@ impl ResponseObserver {
         }
     }
 
+    /// Asks for the answer's text too, of which at most so many characters are kept.
+    pub fn keep_text(&mut self, max_chars: usize) {
+        let transcript = Transcript::new(max_chars);
+        match &mut self.body {
+            Body::Stream(events) => events.keep_text(transcript),
+            Body::Plain(_) | Body::TooLarge => self.transcript = Some(transcript),
+        }
+    }
+
     /// Says what was seen. `end_of_stream` is false when the connection broke or the client left before
     /// the last chunk.
     pub fn finish(self, end_of_stream: bool) -> ResponseFacts {
+        self.finish_with_text(end_of_stream).0
+    }
+
+    /// The same with the answer's text, if it was asked for before the first chunk.
+    pub fn finish_with_text(self, end_of_stream: bool) -> (ResponseFacts, Option<String>) {
         let stream = matches!(self.body, Body::Stream(_));
-        let findings = match self.body {
+        let mut findings = match self.body {
             Body::Stream(events) => events.finish(),
-            Body::Plain(body) => Findings::of_body(self.api, &body, end_of_stream),
+            Body::Plain(body) => Findings::of_body(self.api, &body, end_of_stream, self.transcript),
             Body::TooLarge => Findings::new(self.api),
         };
+        let text = findings.transcript.take().map(Transcript::into_text);
         let facts = ResponseFacts { status: self.status, bytes: self.bytes, stream, ..Default::default() };
-        findings.fill(facts)
+        (findings.fill(facts), text)
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::lenient::{Count, Present};
+use super::lenient::{Count, Id, Present};
 use super::output::Output;
 
 /// A string, borrowed where it has no escapes.
@@ -19,6 +19,7 @@ pub(super) struct Word<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Choices<'a> {
+    pub(super) id: Id,
     #[serde(borrow)]
     pub(super) choices: Option<Vec<Choice<'a>>>,
     pub(super) usage: Option<Usage>,
@@ -81,6 +82,7 @@ pub(super) struct ResponseEvent<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ResponseBody<'a> {
+    pub(super) id: Id,
     #[serde(borrow)]
     pub(super) status: Option<Word<'a>>,
     #[serde(borrow)]
@@ -123,6 +125,7 @@ pub(super) struct MessageDelta<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct MessageBody<'a> {
+    pub(super) id: Id,
     pub(super) content: Output,
     #[serde(borrow)]
     pub(super) stop_reason: Option<Word<'a>>,

@@ -2,6 +2,7 @@
 
 use super::events::Findings;
 use super::lines::{Line, LineCutter, MAX_LINE, clear};
+use super::transcript::Transcript;
 use crate::request::Api;
 
 /// The last data of an OpenAI chat or completions stream.
@@ -47,6 +48,11 @@ impl EventStream {
             findings: Findings::new(api),
         };
         EventStream { lines: LineCutter::default(), events }
+    }
+
+    /// Asks for the answer's text too.
+    pub(super) fn keep_text(&mut self, transcript: Transcript) {
+        self.events.findings.transcript = Some(transcript);
     }
 
     pub(super) fn push(&mut self, chunk: &[u8]) {

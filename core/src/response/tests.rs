@@ -266,3 +266,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_answer_is_known_by_its_own_name_in_every_format() {
+    let id = |facts: ResponseFacts| facts.id;
+    let named = |name: &str| Some(name.to_owned());
+    assert_eq!(id(plain(Api::ChatCompletions, r#"{"id":"chatcmpl-1","choices":[]}"#)), named("chatcmpl-1"));
+    assert_eq!(id(plain(Api::Responses, r#"{"id":"resp_1","output":[]}"#)), named("resp_1"));
+    assert_eq!(id(plain(Api::Messages, r#"{"id":"msg_1","content":[]}"#)), named("msg_1"));
+    let chunk = "data: {\"id\":\"chatcmpl-1\",\"choices\":[]}\n\ndata: {\"id\":\"other\",\"choices\":[]}\n\n";
+    assert_eq!(id(stream(Api::ChatCompletions, chunk)), named("chatcmpl-1"));
+    let created = "data: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\"}}\n\n";
+    assert_eq!(id(stream(Api::Responses, created)), named("resp_1"), "also of a stream that broke off");
+    let start = "data: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\"}}\n\n";
+    assert_eq!(id(stream(Api::Messages, start)), named("msg_1"));
+}
+
+#[test]
+fn a_name_that_is_none_costs_the_answer_nothing() {
+    for id in ["7", "\"\"", "null", &format!("\"{}\"", "x".repeat(300))] {
+        let facts = plain(Api::ChatCompletions, &format!("{{\"id\":{id},\"choices\":[]}}"));
+        assert_eq!((facts.id, facts.body_valid), (None, true), "{id}");
+    }
+}

@@ -9,6 +9,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod evidence;
+mod feedback;
 mod keywords;
 mod language;
 mod phrases;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::request::RequestFacts;
 use evidence::Evidence;
+pub use feedback::{FeedbackKind, FeedbackSignal};
 use keywords::Keywords;
 pub use keywords::{KeywordHit, KeywordRule};
 pub use language::Language;
@@ -65,6 +67,8 @@ pub struct Signals {
     pub upper_share: f32,
     /// Characters of the whole prompt.
     pub chars: u32,
+    /// What the turn says of the answer before it.
+    pub feedback: FeedbackSignal,
 }
 
 // === impl SignalRules ===
@@ -98,6 +102,7 @@ impl SignalRules {
             digit_share: scan.digit_share(),
             upper_share: scan.upper_share(),
             chars: saturate(prompt.chars().count()),
+            feedback: FeedbackSignal::default(),
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod encoder;
 mod filter;
+mod guard;
 mod model;
 mod routing;
 mod section;
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 pub use encoder::{EncoderConfig, EncoderEndpoint, EncoderMode};
 pub use filter::{EncoderRole, FilterConfig, PublicKey, RemoteEncoder, RouteRole};
+pub use guard::{AlertsConfig, CanaryMode, GuardConfig, Limits, Widen};
 pub use model::{ApiKey, Endpoint, Model, Price, Scheme};
 pub use routing::{Condition, DecisionRule, PolicyKind, PolicyParams, Route, Routing, SignalName};
 pub use server::{
@@ -54,6 +56,10 @@ pub struct Config {
     pub envoy: EnvoyConfig,
     /// When the document is read again.
     pub reload: Reload,
+    /// Rollouts of new snapshots.
+    pub guard: GuardConfig,
+    /// When people are told, and where.
+    pub alerts: AlertsConfig,
 }
 
 impl Config {
@@ -75,6 +81,8 @@ impl Config {
             encoder: EncoderConfig::read(&root.section("encoder")),
             envoy: EnvoyConfig::read(&root.section("envoy")),
             reload: Reload::read(&root.section("reload")),
+            guard: GuardConfig::read(&root.section("guard")),
+            alerts: AlertsConfig::read(&root.section("alerts")),
         };
         root.finish();
         match errors.take() {

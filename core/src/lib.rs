@@ -4,7 +4,8 @@
 //! [`policy`]) → [`response`] → [`replay`] → [`reward`] → [`learner`] → [`snapshot`] → the next request. [`chain`] links the
 //! requests of a conversation, because the next turn says what an answer was worth; [`cost`] is
 //! what deciding and learning both know of dollars; [`embedding`]
-//! asks for embeddings that are made elsewhere; [`evaluate`] judges a policy by the replays of another.
+//! asks for embeddings that are made elsewhere; [`evaluate`] judges a policy by the replays of another;
+//! [`guard`] says whether a new snapshot may have the traffic.
 //!
 //! Everything here is a pure function of its arguments: no I/O, no clock, no global, randomness passed in. The
 //! same code runs in the filter (WASM) and in the sidecar (native) and gives the same bits in both, so a
@@ -18,6 +19,7 @@ pub mod cost;
 pub mod decision;
 pub mod embedding;
 pub mod evaluate;
+pub mod guard;
 pub mod learner;
 pub mod policy;
 pub mod replay;

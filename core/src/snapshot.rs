@@ -4,7 +4,8 @@
 //! "DRAGOMAN" | Ed25519 signature of the rest (64 bytes) | safetensors (metadata + tensors)
 //! ```
 //!
-//! It is accepted only whole, authentic, finite and of the right shapes. Whether it is *newer* is the caller's
+//! One blob holds the snapshot in use and, during a rollout, the one on trial ([`Canary`]): both switch at once, under
+//! one signature and one version. It is accepted only whole, authentic, finite and of the right shapes. Whether it is *newer* is the caller's
 //! question ([`SnapshotMeta::version`]).
 #![deny(clippy::indexing_slicing)]
 
@@ -18,11 +19,12 @@ use ed25519_dalek::{Signature, Signer};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Routing;
+use crate::guard::split::Split;
 use crate::learner::Pace;
 use crate::policy::{ArmParams, Factor, Features, packed_len, packed_panel};
 
 /// Version of this format. A filter refuses any other.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// Larger blobs are refused unread (an Envoy HTTP call is capped at about 32 MiB).
 pub const MAX_BYTES: usize = 32 << 20;
@@ -59,6 +61,16 @@ pub struct Snapshot {
     factor: Vec<f32>,
     /// One number a route where factors are low-rank, which they are for the whole context; else none.
     prior: Vec<f32>,
+    canary: Option<Canary>,
+}
+
+/// A snapshot on trial. Its `meta.version` is its own: it says which rollout a record belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Canary {
+    /// Who sees it.
+    pub split: Split,
+    /// What they see; it has no canary itself.
+    pub snapshot: Box<Snapshot>,
 }
 
 /// The parameters of one route, as the learner gives them.
@@ -94,9 +106,31 @@ impl Snapshot {
             prior: routes.iter().filter_map(|r| r.factor.prior()).collect(),
             meta,
             features,
+            canary: None,
         };
         snapshot.check()?;
         Ok(snapshot)
+    }
+
+    /// The same beside a snapshot on trial, or none.
+    ///
+    /// # Errors
+    ///
+    /// The canary has one itself, or more than all of the sessions.
+    pub fn with_canary(mut self, canary: Option<Canary>) -> Result<Self, SnapshotError> {
+        self.canary = canary;
+        self.check()?;
+        Ok(self)
+    }
+
+    /// The snapshot on trial beside this one.
+    pub fn canary(&self) -> Option<&Canary> {
+        self.canary.as_ref()
+    }
+
+    /// Takes the canary out.
+    pub fn take_canary(&mut self) -> Option<Canary> {
+        self.canary.take()
     }
 
     /// The parameters of route `index`; `None` if there is no such route.
@@ -187,6 +221,12 @@ impl Snapshot {
             && routing.decisions.iter().flat_map(|d| &d.routes).all(|r| *r < n);
         if !indices_hold {
             return malformed("a model, route or decision points outside its list".into());
+        }
+        if let Some(Canary { split, snapshot }) = &self.canary {
+            if snapshot.canary.is_some() || split.share > 100 {
+                return malformed("its canary has one itself, or more than all of the sessions".into());
+            }
+            snapshot.check()?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 mod encoder;
 mod filter;
 mod judge;
+mod guard;
 mod model;
 mod reward;
 mod routing;
@@ -21,6 +22,7 @@ use serde_json::Value;
 pub use encoder::{EncoderConfig, EncoderEndpoint, EncoderMode};
 pub use filter::{EncoderRole, FilterConfig, PublicKey, RemoteEncoder, RouteRole};
 pub use judge::{Judge, Sampling};
+pub use guard::{AlertsConfig, CanaryMode, GuardConfig, Limits, Widen};
 pub use model::{ApiKey, Endpoint, Model, Price, Scheme};
 pub use reward::RewardConfig;
 pub use routing::{Condition, DecisionRule, PolicyKind, PolicyParams, Route, Routing, SignalName};
@@ -59,6 +61,10 @@ pub struct Config {
     pub envoy: EnvoyConfig,
     /// When the document is read again.
     pub reload: Reload,
+    /// Rollouts of new snapshots.
+    pub guard: GuardConfig,
+    /// When people are told, and where.
+    pub alerts: AlertsConfig,
 }
 
 impl Config {
@@ -82,6 +88,8 @@ impl Config {
             encoder: EncoderConfig::read(&root.section("encoder")),
             envoy: EnvoyConfig::read(&root.section("envoy")),
             reload: Reload::read(&root.section("reload")),
+            guard: GuardConfig::read(&root.section("guard")),
+            alerts: AlertsConfig::read(&root.section("alerts")),
         };
         root.finish();
         match errors.take() {

@@ -158,6 +158,26 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A list of whole numbers; `None` if the key is absent.
+    pub(super) fn wholes(&self, key: &'static str, range: RangeInclusive<u32>) -> Option<Vec<u32>> {
+        self.get(key)?;
+        let mut numbers = Vec::new();
+        for (i, item) in self.items(key).iter().enumerate() {
+            match item.as_u64().and_then(|n| u32::try_from(n).ok()) {
+                Some(n) if range.contains(&n) => numbers.push(n),
+                _ => self.error(
+                    &format!("{key}[{i}]"),
+                    format!(
+                        "must be a whole number between {} and {}, not {item}",
+                        range.start(),
+                        range.end()
+                    ),
+                ),
+            }
+        }
+        Some(numbers)
+    }
+
     pub(super) fn switch(&self, key: &'static str, default: bool) -> bool {
         let Some(value) = self.get(key) else { return default };
         value.as_bool().unwrap_or_else(|| {

@@ -191,7 +191,7 @@ fn plugin_configuration_survives_json_and_refuses_a_bad_key() {
 proptest::proptest! {
     #[test]
     fn any_yaml_like_document_is_read_or_refused_without_a_panic(
-        key in "(models|default_model|listen|policy|signals|decisions|reward|learner|requests|replay|encoder|envoy|reload|x)",
+        key in "(models|default_model|listen|policy|signals|decisions|reward|learner|requests|replay|encoder|envoy|reload|guard|alerts|x)",
         text in ".{0,12}", number in -1e9f64..1e9, shape in 0u8..5,
     ) {
         let value = match shape {
@@ -268,9 +268,16 @@ fn the_json_schema_has_exactly_the_keys_the_reader_knows() {
         "privacy",
         "envoy",
         "reload",
+        "guard",
+        "guard.limits",
+        "alerts",
     ];
     for section in sections {
-        assert_eq!(known_keys(section), at(&format!("/properties/{section}/properties")), "{section}");
+        assert_eq!(
+            known_keys(section),
+            at(&format!("/properties/{}/properties", section.replace('.', "/properties/"))),
+            "{section}"
+        );
     }
     let model = "/properties/models/additionalProperties/properties";
     assert_eq!(known_keys(""), at("/properties"));
@@ -285,4 +292,29 @@ fn the_json_schema_has_exactly_the_keys_the_reader_knows() {
         known_keys("signals.keywords.[]"),
         at("/properties/signals/properties/keywords/items/properties")
     );
+}
+
+#[test]
+fn the_stages_of_a_rollout_rise_to_everything() {
+    let read = |guard: Value| {
+        let mut document = document();
+        document["guard"] = guard;
+        document
+    };
+    let guard = Config::from_value(&read(json!({"stages": [5, 100]}))).unwrap().guard;
+    assert_eq!((guard.stages, guard.canary, guard.widen), (vec![5, 100], CanaryMode::Changes, Widen::Better));
+    for stages in [json!([10, 50]), json!([50, 10, 100]), json!([100]), json!([])] {
+        assert!(errors(&read(json!({"stages": stages})))[0].starts_with("guard.stages: must rise"));
+    }
+    assert!(errors(&read(json!({"stages": [10, 200]})))[0].starts_with("guard.stages[1]: must be a whole"));
+    assert!(
+        errors(&read(json!({"limits": {"error": 1}})))[0].starts_with("guard.limits.error: is not known")
+    );
+}
+
+#[test]
+fn a_webhook_that_cannot_be_posted_to_is_refused() {
+    let mut document = document();
+    document["alerts"] = json!({"webhook": "https://example.com/hook"});
+    assert!(errors(&document)[0].starts_with("alerts.webhook: must start with http://"));
 }

@@ -4,11 +4,15 @@ use std::collections::HashMap;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::{Snapshot, SnapshotError, SnapshotMeta};
+use super::{Canary, Snapshot, SnapshotError, SnapshotMeta};
+use crate::guard::split::Split;
 use crate::policy::{Features, Landmarks, Projection};
 
 /// The metadata key that holds [`SnapshotMeta`] as JSON.
 const META_KEY: &str = "dragoman";
+
+/// The tensor that holds the canary's payload, and the metadata key that says who sees it.
+const CANARY: &str = "canary";
 
 pub(super) fn write(snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
     let malformed = |e: &dyn std::fmt::Display| SnapshotError::Malformed(e.to_string());
@@ -33,8 +37,15 @@ pub(super) fn write(snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
         .into_iter()
         .zip(&bytes)
         .map(|((name, shape, _), bytes)| TensorView::new(Dtype::F32, shape, bytes).map(|view| (name, view)));
-    let views: Vec<_> = views.collect::<Result<_, _>>().map_err(|e| malformed(&e))?;
-    let metadata = HashMap::from([(META_KEY.to_owned(), meta)]);
+    let mut views: Vec<_> = views.collect::<Result<_, _>>().map_err(|e| malformed(&e))?;
+    let mut metadata = HashMap::from([(META_KEY.to_owned(), meta)]);
+    let nested = snapshot.canary.as_ref().map(|canary| write(&canary.snapshot)).transpose()?;
+    if let (Some(canary), Some(nested)) = (&snapshot.canary, &nested) {
+        let split = serde_json::to_string(&canary.split).map_err(|e| malformed(&e))?;
+        metadata.insert(CANARY.to_owned(), split);
+        let view = TensorView::new(Dtype::U8, vec![nested.len()], nested).map_err(|e| malformed(&e))?;
+        views.push((CANARY, view));
+    }
     safetensors::serialize(views, Some(metadata)).map_err(|e| malformed(&e))
 }
 
@@ -56,9 +67,25 @@ pub(super) fn read(payload: &[u8]) -> Result<Snapshot, SnapshotError> {
         true => (Features::Landmarks(landmarks(&tensors)?), vec![]),
         false => (Features::Whole(shape.last().copied().unwrap_or_default()), tensor(&tensors, "prior")?.1),
     };
-    let snapshot = Snapshot { meta, features, theta, length, factor, prior };
+    let split = header.metadata().as_ref().and_then(|m| m.get(CANARY));
+    let canary = split.map(|split| canary(split, &tensors)).transpose()?;
+    let snapshot = Snapshot { meta, features, theta, length, factor, prior, canary };
     snapshot.check()?;
     Ok(snapshot)
+}
+
+/// The snapshot on trial. Whatever is wrong with it makes the whole blob wrong.
+fn canary(split: &str, tensors: &SafeTensors) -> Result<Canary, SnapshotError> {
+    let malformed = |e: &dyn std::fmt::Display| SnapshotError::Malformed(format!("its canary: {e}"));
+    let split: Split = serde_json::from_str(split).map_err(|e| malformed(&e))?;
+    let payload = tensors.tensor(CANARY).map_err(|e| malformed(&e))?;
+    // A canary within the canary is not read: two levels are all that there may be.
+    let (_, header) = SafeTensors::read_metadata(payload.data()).map_err(|e| malformed(&e))?;
+    if header.metadata().as_ref().is_some_and(|m| m.contains_key(CANARY)) {
+        return Err(malformed(&"it has a canary itself"));
+    }
+    let snapshot = read(payload.data()).map_err(|e| malformed(&e))?;
+    Ok(Canary { split, snapshot: Box::new(snapshot) })
 }
 
 fn landmarks(tensors: &SafeTensors) -> Result<Landmarks, SnapshotError> {

@@ -79,6 +79,38 @@ fn a_snapshot_of_a_learner_that_has_seen_nothing_survives_its_bytes() {
     assert_eq!(Snapshot::decode_trusted(&snapshot.encode(&key()).unwrap()), Ok(snapshot));
 }
 
+fn with_canary() -> Snapshot {
+    let mut other = build(-0.5).unwrap();
+    other.meta.version = 6;
+    let split = Split { share: 10, salt: [u64::MAX, 2] };
+    build(1.5).unwrap().with_canary(Some(Canary { split, snapshot: Box::new(other) })).unwrap()
+}
+
+#[test]
+fn a_canary_travels_in_the_same_blob() {
+    let snapshot = with_canary();
+    let read = Snapshot::decode(&snapshot.encode(&key()).unwrap(), &key().verifying_key()).unwrap();
+    assert_eq!(read, snapshot);
+    let canary = read.canary().unwrap();
+    assert_eq!((read.meta.version, canary.snapshot.meta.version, canary.split.share), (7, 6, 10));
+    assert_eq!(read.with_canary(None).unwrap(), build(1.5).unwrap());
+}
+
+#[test]
+fn a_canary_that_is_bad_makes_the_whole_blob_bad() {
+    let bad = |change: fn(&mut Canary)| {
+        let mut snapshot = with_canary();
+        change(snapshot.canary.as_mut().unwrap());
+        assert!(snapshot.check().is_err());
+        Snapshot::decode_trusted(&snapshot.encode(&key()).unwrap()).unwrap_err().to_string()
+    };
+    let nan = bad(|c| c.snapshot.theta[0] = f32::NAN);
+    assert!(nan.contains("its canary") && nan.contains("theta"), "{nan}");
+    assert!(bad(|c| c.split.share = 101).contains("more than all"));
+    assert!(bad(|c| c.snapshot = Box::new(with_canary())).contains("has a canary itself"));
+    assert!(bad(|c| c.snapshot.meta.schema = 3).contains("schema 3"));
+}
+
 #[test]
 fn another_key_is_not_believed() {
     let blob = build(1.0).unwrap().encode(&key()).unwrap();
@@ -124,8 +156,8 @@ fn an_index_outside_its_list_is_refused() {
 
 proptest! {
     #[test]
-    fn a_changed_byte_is_always_noticed(at in 0usize..4000, flip in 1u8..=255) {
-        let mut blob = build(1.0).unwrap().encode(&key()).unwrap();
+    fn a_changed_byte_is_always_noticed(at in 0usize..8000, flip in 1u8..=255) {
+        let mut blob = with_canary().encode(&key()).unwrap();
         let at = at % blob.len();
         blob[at] ^= flip;
         prop_assert!(Snapshot::decode(&blob, &key().verifying_key()).is_err());

@@ -1,0 +1,513 @@
+//! The watch over traffic as a whole, hour by hour: when success drops, cost rises, too much is explored, models swing or
+//! the feedback detector errs. Each is an episode: told once when it begins, once when it is over, with a margin between
+//! both so that a value on the limit does not ring all day.
+//!
+//! A drop of success also pauses publishing, and too much exploration turns α down: see [`Watch::paused`] and
+//! [`Watch::alpha`].
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::test::Moments;
+use crate::config::AlertsConfig;
+
+/// Length of a bucket, milliseconds.
+const BUCKET_MS: u64 = 5 * 60_000;
+/// Buckets in an hour.
+const HOUR: usize = 12;
+/// Hours before this one that it is compared with.
+const BEFORE: usize = 6;
+/// Requests that a side of a comparison must have.
+const FEWEST: u64 = 100;
+/// Standard errors that a drop must have: one hour in 2,000 looks like one by chance.
+const SURE: f64 = 3.3;
+/// Windows of one model that make a variance, and requests that make a window.
+const WINDOWS: (usize, u64) = (3, 30);
+/// Pairs of implicit and explicit feedback that are judged, at least and at most.
+const PAIRS: (usize, usize) = (30, 200);
+/// An episode is over when the value is back by this part of its limit.
+const MARGIN: f64 = 0.1;
+/// α is multiplied by this at each step down, and divided by it at each step up…
+const STEP: f64 = 0.7;
+/// …and never falls below this part of what is configured.
+const LEAST_ALPHA: f64 = 0.1;
+
+/// What one record says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Observed<'a> {
+    /// When the request came, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// Whether it was answered well (2xx).
+    pub ok: bool,
+    /// What it cost.
+    pub dollars: f64,
+    /// Whether another route was taken than the one that looked best; `None` if there was no choice.
+    pub explored: Option<bool>,
+    /// The model that answered.
+    pub model: &'a str,
+    /// What it was worth.
+    pub reward: f64,
+}
+
+/// What is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The share of good answers fell, against the hours before.
+    SuccessDrop,
+    /// A request costs more, against the hour before.
+    CostRise,
+    /// Too large a share of choices explores.
+    Exploration,
+    /// A model's mean reward swings from hour to hour.
+    ScoreVariance,
+    /// Implicit feedback contradicts explicit feedback on the same answers.
+    DetectorAccuracy,
+}
+
+/// An episode begins or is over.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Alert {
+    /// What.
+    pub kind: Kind,
+    /// Whether it begins; else it is over.
+    pub raised: bool,
+    /// A sentence.
+    pub message: String,
+    /// What was measured.
+    pub value: f64,
+    /// What it may be.
+    pub limit: f64,
+    /// When, milliseconds since the Unix epoch.
+    pub time: u64,
+}
+
+/// Traffic of the last seven hours and the episodes under way.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Watch {
+    buckets: VecDeque<Bucket>,
+    pairs: VecDeque<bool>,
+    episodes: BTreeMap<Kind, Episode>,
+    /// Steps that α is down.
+    steps: u32,
+    stepped_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct Bucket {
+    /// Time in units of [`BUCKET_MS`].
+    at: u64,
+    requests: u64,
+    good: u64,
+    dollars: f64,
+    choices: u64,
+    explored: u64,
+    models: BTreeMap<String, Moments>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Episode {
+    /// What the value is compared with, as it was when the episode began.
+    baseline: f64,
+    /// Somebody said to go on all the same.
+    waived: bool,
+}
+
+/// A value and what it is held against.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Reading {
+    value: f64,
+    /// What stood before; 0 where nothing is compared.
+    baseline: f64,
+    /// Whether it is more than chance.
+    sure: bool,
+}
+
+// === impl Watch ===
+
+impl Watch {
+    /// Takes a record in; one older than the watch looks back says nothing.
+    pub fn see(&mut self, seen: &Observed) {
+        let at = seen.time_ms / BUCKET_MS;
+        let newest = self.buckets.back().map_or(at, |b| b.at.max(at));
+        let keep = ((BEFORE + 1) * HOUR) as u64;
+        self.buckets.retain(|b| b.at + keep > newest);
+        if at + keep <= newest || !seen.reward.is_finite() {
+            return;
+        }
+        // Records come nearly in order.
+        let place = self.buckets.iter().rposition(|b| b.at <= at);
+        let index = match place.filter(|i| self.buckets.get(*i).is_some_and(|b| b.at == at)) {
+            Some(index) => index,
+            None => {
+                let index = place.map_or(0, |i| i + 1);
+                self.buckets.insert(index, Bucket { at, ..Bucket::default() });
+                index
+            }
+        };
+        if let Some(bucket) = self.buckets.get_mut(index) {
+            bucket.see(seen);
+        }
+    }
+
+    /// Implicit feedback did or did not agree with what was said explicitly of the same answer.
+    pub fn pair(&mut self, agree: bool) {
+        self.pairs.push_back(agree);
+        if self.pairs.len() > PAIRS.1 {
+            self.pairs.pop_front();
+        }
+    }
+
+    /// Looks at everything; says what began and what is over.
+    pub fn check(&mut self, limits: &AlertsConfig, now_ms: u64) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        for (kind, limit, read) in watched(limits) {
+            let episode = self.episodes.get(&kind).copied();
+            let Some(reading) = read(self, now_ms, episode.map(|e| e.baseline)) else { continue };
+            let begins = episode.is_none() && reading.sure && kind.beyond(reading.value, limit);
+            let over = episode.is_some() && !kind.beyond(reading.value, kind.cleared(limit));
+            if begins {
+                self.episodes.insert(kind, Episode { baseline: reading.baseline, waived: false });
+            } else if over {
+                self.episodes.remove(&kind);
+            }
+            if begins || over {
+                alerts.push(kind.alert(begins, &reading, limit, now_ms));
+            }
+        }
+        self.step(limits.exploration, now_ms);
+        alerts
+    }
+
+    /// Whether publishing is to wait: success has dropped, and nobody said to go on.
+    pub fn paused(&self) -> bool {
+        self.episodes.get(&Kind::SuccessDrop).is_some_and(|e| !e.waived)
+    }
+
+    /// Somebody says to go on. False if nothing was paused.
+    pub fn waive(&mut self) -> bool {
+        let paused = self.paused();
+        if let Some(episode) = self.episodes.get_mut(&Kind::SuccessDrop) {
+            episode.waived = true;
+        }
+        paused
+    }
+
+    /// What α is multiplied with, 0.1..=1.
+    pub fn alpha(&self) -> f64 {
+        libm::pow(STEP, f64::from(self.steps)).max(LEAST_ALPHA)
+    }
+
+    /// Episodes under way.
+    pub fn active(&self) -> impl Iterator<Item = Kind> + use<'_> {
+        self.episodes.keys().copied()
+    }
+
+    /// α goes down a step per bucket while too much is explored, and up again when it is well below.
+    fn step(&mut self, limit: f64, now_ms: u64) {
+        if now_ms < self.stepped_ms.saturating_add(BUCKET_MS) {
+            return;
+        }
+        // Half an hour: an hour would still show what was before the last steps.
+        let Some(share) = self.explored(now_ms, HOUR / 2) else { return };
+        let (down, up) = (share > limit, share < limit * (1.0 - 2.0 * MARGIN) && self.steps > 0);
+        if down && self.alpha() > LEAST_ALPHA {
+            self.steps += 1;
+        } else if up {
+            self.steps -= 1;
+        }
+        if down || up {
+            self.stepped_ms = now_ms;
+        }
+    }
+
+    /// The buckets from `from` to `to` buckets before now, the one under way included in the first.
+    fn span(&self, now_ms: u64, from: usize, to: usize) -> impl Iterator<Item = &Bucket> {
+        let now = now_ms / BUCKET_MS;
+        self.buckets.iter().filter(move |b| {
+            let age = now.saturating_sub(b.at);
+            b.at <= now && (from as u64..to as u64).contains(&age)
+        })
+    }
+
+    /// (requests, good ones, dollars).
+    fn sums(&self, now_ms: u64, from: usize, to: usize) -> (u64, u64, f64) {
+        self.span(now_ms, from, to)
+            .fold((0, 0, 0.0), |(n, good, dollars), b| (n + b.requests, good + b.good, dollars + b.dollars))
+    }
+
+    fn success_drop(&self, now_ms: u64, baseline: Option<f64>) -> Option<Reading> {
+        let (n, good, _) = self.sums(now_ms, 0, HOUR);
+        let (m, good_before, _) = self.sums(now_ms, HOUR, HOUR * (BEFORE + 1));
+        let rate = |good: u64, n: u64| good as f64 / n.max(1) as f64;
+        let before = baseline.or((m >= FEWEST).then(|| rate(good_before, m)))?;
+        let both = rate(good + good_before, n + m);
+        let error = (both * (1.0 - both) * (1.0 / n.max(1) as f64 + 1.0 / m.max(1) as f64)).sqrt();
+        let value = before - rate(good, n);
+        (n >= FEWEST).then_some(Reading { value, baseline: before, sure: value > SURE * error })
+    }
+
+    fn cost_rise(&self, now_ms: u64, baseline: Option<f64>) -> Option<Reading> {
+        let mean =
+            |(n, _, dollars): (u64, u64, f64)| (n >= FEWEST && dollars > 0.0).then(|| dollars / n as f64);
+        let before = baseline.or_else(|| mean(self.sums(now_ms, HOUR, 2 * HOUR)))?;
+        let now = mean(self.sums(now_ms, 0, HOUR))?;
+        Some(Reading { value: now / before - 1.0, baseline: before, sure: true })
+    }
+
+    fn exploration(&self, now_ms: u64, _: Option<f64>) -> Option<Reading> {
+        Some(Reading { value: self.explored(now_ms, HOUR)?, baseline: 0.0, sure: true })
+    }
+
+    /// Share of the choices of the last `buckets` that explored.
+    fn explored(&self, now_ms: u64, buckets: usize) -> Option<f64> {
+        let sums = self.span(now_ms, 0, buckets).fold((0, 0), |(n, e), b| (n + b.choices, e + b.explored));
+        (sums.0 >= FEWEST).then(|| sums.1 as f64 / sums.0 as f64)
+    }
+
+    /// The largest variance, among the models, of a model's mean reward over the hours.
+    fn score_variance(&self, now_ms: u64, _: Option<f64>) -> Option<Reading> {
+        let mut hours: BTreeMap<&str, Moments> = BTreeMap::new();
+        for hour in 0..=BEFORE {
+            let mut models: BTreeMap<&str, Moments> = BTreeMap::new();
+            for bucket in self.span(now_ms, hour * HOUR, (hour + 1) * HOUR) {
+                for (model, rewards) in &bucket.models {
+                    let sum = models.entry(model).or_default();
+                    *sum = sum.and(rewards);
+                }
+            }
+            for (model, rewards) in models.into_iter().filter(|(_, r)| r.n >= WINDOWS.1) {
+                hours.entry(model).or_default().add(rewards.mean());
+            }
+        }
+        let variance = |means: &Moments| means.squares / means.n as f64 - means.mean() * means.mean();
+        let all = hours.values().filter(|means| means.n >= WINDOWS.0 as u64).map(variance);
+        let value = all.reduce(f64::max)?;
+        Some(Reading { value, baseline: 0.0, sure: true })
+    }
+
+    fn detector_accuracy(&self, _: u64, _: Option<f64>) -> Option<Reading> {
+        let n = self.pairs.len();
+        let value = self.pairs.iter().filter(|agree| **agree).count() as f64 / n.max(1) as f64;
+        (n >= PAIRS.0).then_some(Reading { value, baseline: 0.0, sure: true })
+    }
+}
+
+type Read = fn(&Watch, u64, Option<f64>) -> Option<Reading>;
+
+fn watched(limits: &AlertsConfig) -> [(Kind, f64, Read); 5] {
+    [
+        (Kind::SuccessDrop, limits.success_drop, Watch::success_drop),
+        (Kind::CostRise, limits.cost_rise, Watch::cost_rise),
+        (Kind::Exploration, limits.exploration, Watch::exploration),
+        (Kind::ScoreVariance, limits.score_variance, Watch::score_variance),
+        (Kind::DetectorAccuracy, limits.detector_accuracy, Watch::detector_accuracy),
+    ]
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    fn see(&mut self, seen: &Observed) {
+        self.requests += 1;
+        self.good += u64::from(seen.ok);
+        self.dollars += seen.dollars;
+        self.choices += u64::from(seen.explored.is_some());
+        self.explored += u64::from(seen.explored == Some(true));
+        self.models.entry(seen.model.to_owned()).or_default().add(seen.reward);
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// All there are.
+    pub const ALL: [Self; 5] =
+        [Self::SuccessDrop, Self::CostRise, Self::Exploration, Self::ScoreVariance, Self::DetectorAccuracy];
+
+    /// Its name in metrics and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SuccessDrop => "success_drop",
+            Self::CostRise => "cost_rise",
+            Self::Exploration => "exploration",
+            Self::ScoreVariance => "score_variance",
+            Self::DetectorAccuracy => "detector_accuracy",
+        }
+    }
+
+    /// Of an accuracy less is worse, of all others more.
+    fn beyond(self, value: f64, limit: f64) -> bool {
+        if self == Self::DetectorAccuracy { value < limit } else { value > limit }
+    }
+
+    fn cleared(self, limit: f64) -> f64 {
+        limit * if self == Self::DetectorAccuracy { 1.0 + MARGIN } else { 1.0 - MARGIN }
+    }
+
+    fn alert(self, raised: bool, reading: &Reading, limit: f64, time: u64) -> Alert {
+        let Reading { value, baseline, .. } = *reading;
+        let percent = |x: f64| format!("{:.1} %", 100.0 * x);
+        let what = match self {
+            Self::SuccessDrop => format!(
+                "{} of the answers of the last hour are good, {} were before",
+                percent(baseline - value),
+                percent(baseline)
+            ),
+            Self::CostRise => {
+                format!(
+                    "a request of the last hour costs {} more than one of the hour before",
+                    percent(value)
+                )
+            }
+            Self::Exploration => format!("{} of the choices of the last hour explore", percent(value)),
+            Self::ScoreVariance => format!("a model's mean reward varies by {value:.3} from hour to hour"),
+            Self::DetectorAccuracy => {
+                format!("implicit feedback agrees with explicit feedback in {} of the cases", percent(value))
+            }
+        };
+        let message = if raised { what } else { format!("over: {what}") };
+        Alert { kind: self, raised, message, value, limit, time }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60_000;
+    const START: u64 = 1_000 * 3_600_000;
+
+    /// An hour of traffic, a request every 10 s; `of` changes each.
+    fn hour(watch: &mut Watch, hour: u64, of: impl Fn(u64, &mut Observed)) -> u64 {
+        for n in 0..360 {
+            let mut seen = Observed {
+                time_ms: START + hour * 60 * MINUTE + n * 10_000,
+                ok: n % 50 != 0,
+                dollars: 1e-3,
+                explored: Some(n % 20 == 0),
+                model: "a",
+                reward: 0.5,
+            };
+            of(n, &mut seen);
+            watch.see(&seen);
+        }
+        START + (hour + 1) * 60 * MINUTE - 1
+    }
+
+    fn kinds(alerts: &[Alert]) -> Vec<(Kind, bool)> {
+        alerts.iter().map(|a| (a.kind, a.raised)).collect()
+    }
+
+    #[test]
+    fn quiet_traffic_is_quiet() {
+        let mut watch = Watch::default();
+        for h in 0..10 {
+            let now = hour(&mut watch, h, |_, _| ());
+            assert_eq!(watch.check(&AlertsConfig::default(), now), []);
+        }
+        assert_eq!(watch.alpha(), 1.0);
+        assert!(watch.buckets.len() <= (BEFORE + 1) * HOUR);
+    }
+
+    #[test]
+    fn a_drop_of_success_pauses_once_and_ends_when_it_is_back() {
+        let (mut watch, limits) = (Watch::default(), AlertsConfig::default());
+        hour(&mut watch, 0, |_, _| ());
+        let now = hour(&mut watch, 1, |n, seen| seen.ok = n % 8 != 0);
+        let alerts = watch.check(&limits, now);
+        assert_eq!(kinds(&alerts), [(Kind::SuccessDrop, true)]);
+        assert_eq!(alerts[0].message, "87.5 % of the answers of the last hour are good, 97.8 % were before");
+        assert!(watch.paused());
+        let now = hour(&mut watch, 2, |n, seen| seen.ok = n % 8 != 0);
+        assert_eq!(watch.check(&limits, now), [], "told once, and the bad hour is no new standard");
+        assert!(watch.paused());
+        let now = hour(&mut watch, 3, |_, _| ());
+        assert_eq!(kinds(&watch.check(&limits, now)), [(Kind::SuccessDrop, false)]);
+        assert!(!watch.paused());
+    }
+
+    #[test]
+    fn a_pause_can_be_waived_for_its_episode() {
+        let (mut watch, limits) = (Watch::default(), AlertsConfig::default());
+        hour(&mut watch, 0, |_, _| ());
+        let now = hour(&mut watch, 1, |_, seen| seen.ok = false);
+        watch.check(&limits, now);
+        assert!(watch.waive() && !watch.paused() && !watch.waive());
+        watch.check(&limits, now + 1);
+        assert!(!watch.paused());
+    }
+
+    #[test]
+    fn a_drop_that_may_be_chance_is_none() {
+        let mut watch = Watch::default();
+        hour(&mut watch, 0, |n, seen| seen.ok = n % 2 == 0);
+        // 43 % against 50 % of 110 requests: within 1.4 standard errors.
+        for n in 0..110 {
+            let time_ms = START + 60 * MINUTE + n * 10_000;
+            watch.see(&Observed {
+                time_ms,
+                ok: n % 7 < 3,
+                dollars: 0.0,
+                explored: None,
+                model: "a",
+                reward: 0.1,
+            });
+        }
+        assert_eq!(watch.check(&AlertsConfig::default(), START + 100 * MINUTE), []);
+    }
+
+    #[test]
+    fn each_kind_is_told_with_its_value_and_limit() {
+        let (mut watch, limits) = (Watch::default(), AlertsConfig::default());
+        for h in 0..3 {
+            hour(&mut watch, h, |_, seen| seen.reward = if h == 1 { 0.9 } else { -0.3 });
+        }
+        let now = hour(&mut watch, 3, |n, seen| {
+            seen.dollars = 1.5e-3;
+            seen.explored = Some(n % 2 == 0);
+            seen.reward = 0.9;
+        });
+        (0..30).for_each(|n| watch.pair(n % 2 == 0));
+        let alerts = watch.check(&limits, now);
+        let told: Vec<(&str, f64, f64)> = alerts.iter().map(|a| (a.kind.name(), a.value, a.limit)).collect();
+        let rounded: Vec<_> = told.iter().map(|(k, v, l)| (*k, (v * 100.0).round() / 100.0, *l)).collect();
+        let expected = [
+            ("cost_rise", 0.5, 0.2),
+            ("exploration", 0.5, 0.3),
+            ("score_variance", 0.36, 0.2),
+            ("detector_accuracy", 0.5, 0.7),
+        ];
+        assert_eq!(rounded, expected);
+        assert_eq!(watch.active().count(), 4);
+    }
+
+    #[test]
+    fn alpha_goes_down_while_too_much_is_explored_and_comes_back() {
+        let (mut watch, limits) = (Watch::default(), AlertsConfig::default());
+        let mut lowest: f64 = 1.0;
+        for h in 0..4 {
+            hour(&mut watch, h, |n, seen| seen.explored = Some(h < 2 && n % 2 == 0));
+            for step in 0..4 {
+                watch.check(&limits, START + (h * 60 + 48 + step * 3) * MINUTE);
+            }
+            lowest = lowest.min(watch.alpha());
+        }
+        assert!(lowest < 0.5 && lowest >= LEAST_ALPHA, "{lowest}");
+        assert!(watch.alpha() > lowest);
+    }
+
+    #[test]
+    fn records_out_of_order_count_where_they_belong_and_very_old_ones_do_not() {
+        let mut watch = Watch::default();
+        let seen =
+            |time_ms| Observed { time_ms, ok: true, dollars: 0.0, explored: None, model: "a", reward: 0.0 };
+        for minutes in [60, 10, 30, 10] {
+            watch.see(&seen(START + minutes * MINUTE));
+        }
+        watch.see(&seen(START - 10 * 60 * MINUTE));
+        let counts: Vec<u64> = watch.buckets.iter().map(|b| b.requests).collect();
+        assert_eq!(counts, [2, 1, 1]);
+    }
+}

@@ -5,25 +5,30 @@
 //! not know files, environment variables or Envoy.
 #![deny(clippy::indexing_slicing)]
 
+mod access;
 mod encoder;
 mod filter;
 mod model;
+mod privacy;
 mod routing;
 mod section;
 mod server;
+mod sticky;
 
 use std::fmt;
 
 use serde_json::Value;
 
+pub use access::Access;
 pub use encoder::{EncoderConfig, EncoderEndpoint, EncoderMode};
 pub use filter::{EncoderRole, FilterConfig, PublicKey, RemoteEncoder, RouteRole};
 pub use model::{ApiKey, Endpoint, Model, Price, Scheme};
+pub use privacy::{Privacy, StorePrompts};
 pub use routing::{Condition, DecisionRule, PolicyKind, PolicyParams, Route, Routing, SignalName};
 pub use server::{
-    EnvoyConfig, Escalation, LearnerConfig, Listen, Privacy, Reload, ReplayConfig, RequestsConfig,
-    RewardConfig,
+    EnvoyConfig, Escalation, LearnerConfig, Listen, Reload, ReplayConfig, RequestsConfig, RewardConfig,
 };
+pub use sticky::Sticky;
 
 use section::{Errors, Section};
 
@@ -54,6 +59,8 @@ pub struct Config {
     pub envoy: EnvoyConfig,
     /// When the document is read again.
     pub reload: Reload,
+    /// Who may ask the sidecar what.
+    pub access: Access,
 }
 
 impl Config {
@@ -62,8 +69,11 @@ impl Config {
         let errors = Errors::default();
         let root = Section::root(document, &errors);
         let (models, upstreams) = model::read_models(&root);
+        let listen = Listen::read(&root.section("listen"));
+        let access = Access::read(&root.section("access"), listen.sidecar);
         let config = Self {
-            listen: Listen::read(&root.section("listen")),
+            listen,
+            access,
             data_dir: root.text_or("data_dir", "dragoman-data"),
             routing: Routing::read(&root, models),
             upstreams,

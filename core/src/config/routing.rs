@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::model::Model;
+use super::privacy::Privacy;
 use super::section::Section;
-use super::server::Privacy;
+use super::sticky::Sticky;
 use crate::signals::{KeywordRule, SignalRules};
 
 /// The filter's part of the configuration.
@@ -24,6 +25,9 @@ pub struct Routing {
     pub policy: PolicyParams,
     /// What may be written down.
     pub privacy: Privacy,
+    /// When a conversation stays on its model.
+    #[serde(default)]
+    pub sticky: Sticky,
 }
 
 /// One arm: a model as used by a decision.
@@ -122,6 +126,7 @@ impl Routing {
             keywords,
             policy: PolicyParams::read(&root.section("policy")),
             privacy: Privacy::read(&root.section("privacy")),
+            sticky: Sticky::read(&root.section("sticky")),
         }
     }
 }

@@ -2,6 +2,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod explore;
+mod hold;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,8 @@ pub struct Decision {
     pub chosen: Option<usize>,
     /// Whether chance took another route than the best.
     pub explored: bool,
+    /// Whether the conversation was held on the model that answered it before.
+    pub sticky: bool,
     /// Model to go on to if the chosen one fails; index into the models.
     pub fallback: Option<usize>,
 }
@@ -65,16 +68,19 @@ impl NoDecision {
     }
 }
 
-/// Decides one request. `draw` is a uniform random number in 0..1: with the same draw the same decision.
+/// Decides one request. `previous` is the model that answered this conversation last, if one is known (an index of the
+/// models); `draw` is a uniform random number in 0..1: with the same draw the same decision.
 ///
 /// `utility = q̂ + α·width − λ·ĉ`. If the best utility is not above 0, the default route is the one to take; under a
-/// budget, where λ only ranks, there is no such bar. With a known probability another candidate is explored.
+/// budget, where λ only ranks, there is no such bar. With a known probability another candidate is explored. A
+/// conversation stays on its model unless moving is expected to gain more than `sticky.margin` ([`hold`]).
 pub fn decide(
     snapshot: &Snapshot,
     context: &Context,
     signals: &Signals,
     api: Api,
     facts: &RequestFacts,
+    previous: Option<usize>,
     draw: f64,
 ) -> Result<Decision, NoDecision> {
     let routing = &snapshot.meta.routing;
@@ -88,9 +94,16 @@ pub fn decide(
     let routes: Vec<usize> = decision.routes.iter().copied().filter(speaks).collect();
     let mut candidates = score(snapshot, &routes, context, facts);
     let best = best_of(routing, &candidates).ok_or(NoDecision::NoCandidate)?;
-    let (chosen, explored) = draw_route(snapshot, &mut candidates, best, draw);
+    let held = hold::held(routing, &candidates, best, previous, snapshot.meta.pace.cost_weight);
+    let (chosen, explored) = match held {
+        Some(held) => {
+            hold::certain(&mut candidates, held);
+            (Some(held), false)
+        }
+        None => draw_route(snapshot, &mut candidates, best, draw),
+    };
     let fallback = fallback_of(routing, &candidates, chosen);
-    Ok(Decision { rule, candidates, chosen, explored, fallback })
+    Ok(Decision { rule, candidates, chosen, explored, sticky: held.is_some(), fallback })
 }
 
 fn holds(condition: &Condition, signals: &Signals) -> bool {

@@ -6,6 +6,9 @@
 //! what deciding and learning both know of dollars; [`embedding`]
 //! asks for embeddings that are made elsewhere; [`evaluate`] judges a policy by the replays of another;
 //! [`guard`] says whether a new snapshot may have the traffic.
+//! asks for embeddings that are made elsewhere; [`evaluate`] judges a policy by the replays of another. [`sticky`]
+//! remembers which model a conversation is on, [`privacy`] says what of a prompt may be written down, and [`trust`] how
+//! much the word of one rater counts.
 //!
 //! Everything here is a pure function of its arguments: no I/O, no clock, no global, randomness passed in. The
 //! same code runs in the filter (WASM) and in the sidecar (native) and gives the same bits in both, so a
@@ -22,9 +25,12 @@ pub mod evaluate;
 pub mod guard;
 pub mod learner;
 pub mod policy;
+pub mod privacy;
 pub mod replay;
 pub mod request;
 pub mod response;
 pub mod reward;
 pub mod signals;
 pub mod snapshot;
+pub mod sticky;
+pub mod trust;

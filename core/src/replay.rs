@@ -53,6 +53,9 @@ pub struct ReplayRecord {
     pub propensity: f32,
     /// Whether chance took another route than the best.
     pub explored: bool,
+    /// Whether the conversation was held on the model that answered it before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sticky: bool,
     /// Why the default route was taken without a decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_reason: Option<String>,
@@ -69,7 +72,7 @@ pub struct ReplayRecord {
     pub cost: f64,
     /// Time spent in the filter.
     pub stages: Stages,
-    /// The prompt itself, only if `privacy.store_prompts` asks for it.
+    /// What of the prompt `privacy.store_prompts` lets be stored; nothing unless it asks for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
     /// Where it stands in its conversation.

@@ -81,7 +81,7 @@ fn a_recorded_decision_is_recomputed_natively_bit_for_bit() {
         host.ask(text).answered("ok");
         let record = one(&host);
         let context = record.context.as_ref().expect("a decided request has its context");
-        let again = decide(&snapshot, context, &record.signals, record.api, &record.request, 0.999).unwrap();
+        let again = decide(&snapshot, context, &record.signals, record.api, &record.request, None, 0.999).unwrap();
         assert_eq!(record.candidates.len(), 3);
         for (there, here) in record.candidates.iter().zip(&again.candidates) {
             let bits = |reward: f32, bonus: f32, utility: f32| [reward, bonus, utility].map(f32::to_bits);

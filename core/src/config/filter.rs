@@ -25,6 +25,9 @@ pub enum FilterConfig {
         public_key: PublicKey,
         /// Envoy's cluster of the sidecar.
         sidecar: String,
+        /// What the sidecar knows its filters by, if it asks for that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sidecar_token: Option<String>,
     },
     /// In a model's cluster: gives an escalated request the model name its new upstream knows.
     Attempt {
@@ -41,6 +44,9 @@ pub enum FilterConfig {
 pub struct RouteRole {
     /// Envoy's cluster of the sidecar.
     pub sidecar: String,
+    /// What the sidecar knows its filters by, if it asks for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sidecar_token: Option<String>,
     /// Cluster of the default route.
     pub default_cluster: String,
     /// What the body's `model` becomes on the default route.

@@ -5,20 +5,24 @@
 //! not know files, environment variables or Envoy.
 #![deny(clippy::indexing_slicing)]
 
+mod access;
 mod encoder;
 mod filter;
 mod judge;
 mod guard;
 mod model;
 mod reward;
+mod privacy;
 mod routing;
 mod section;
 mod server;
+mod sticky;
 
 use std::fmt;
 
 use serde_json::Value;
 
+pub use access::Access;
 pub use encoder::{EncoderConfig, EncoderEndpoint, EncoderMode};
 pub use filter::{EncoderRole, FilterConfig, PublicKey, RemoteEncoder, RouteRole};
 pub use judge::{Judge, Sampling};
@@ -28,7 +32,12 @@ pub use reward::RewardConfig;
 pub use routing::{Condition, DecisionRule, PolicyKind, PolicyParams, Route, Routing, SignalName};
 pub use server::{
     EnvoyConfig, Escalation, LearnerConfig, Listen, Privacy, Reload, ReplayConfig, RequestsConfig,
+pub use privacy::{Privacy, StorePrompts};
+pub use routing::{Condition, DecisionRule, PolicyKind, PolicyParams, Route, Routing, SignalName};
+pub use server::{
+    EnvoyConfig, Escalation, LearnerConfig, Listen, Reload, ReplayConfig, RequestsConfig, RewardConfig,
 };
+pub use sticky::Sticky;
 
 use section::{Errors, Section};
 
@@ -65,6 +74,8 @@ pub struct Config {
     pub guard: GuardConfig,
     /// When people are told, and where.
     pub alerts: AlertsConfig,
+    /// Who may ask the sidecar what.
+    pub access: Access,
 }
 
 impl Config {
@@ -74,8 +85,11 @@ impl Config {
         let root = Section::root(document, &errors);
         let (models, upstreams) = model::read_models(&root);
         let (judge, sampling) = judge::read(&root);
+        let listen = Listen::read(&root.section("listen"));
+        let access = Access::read(&root.section("access"), listen.sidecar);
         let config = Self {
-            listen: Listen::read(&root.section("listen")),
+            listen,
+            access,
             data_dir: root.text_or("data_dir", "dragoman-data"),
             routing: Routing { sampling, ..Routing::read(&root, models) },
             upstreams,

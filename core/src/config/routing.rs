@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::judge::Sampling;
 use super::model::Model;
+use super::privacy::Privacy;
 use super::section::Section;
-use super::server::Privacy;
 use crate::request::ThreadKey;
+use super::sticky::Sticky;
 use crate::signals::{KeywordRule, SignalRules};
 
 /// The filter's part of the configuration.
@@ -32,6 +33,9 @@ pub struct Routing {
     /// What conversations are hashed with; the publisher puts it in. Without it none is.
     #[serde(default)]
     pub thread_key: Option<ThreadKey>,
+    /// When a conversation stays on its model.
+    #[serde(default)]
+    pub sticky: Sticky,
 }
 
 /// One arm: a model as used by a decision.
@@ -132,6 +136,7 @@ impl Routing {
             privacy: Privacy::read(&root.section("privacy")),
             sampling: Sampling::default(),
             thread_key: None,
+            sticky: Sticky::read(&root.section("sticky")),
         }
     }
 }

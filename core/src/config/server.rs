@@ -180,19 +180,3 @@ impl ReplayConfig {
         replay
     }
 }
-
-/// What may be written down about people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Privacy {
-    /// Whether prompt texts go into the replay log.
-    pub store_prompts: bool,
-}
-
-impl Privacy {
-    pub(super) fn read(section: &Section) -> Self {
-        const MODES: [(&str, bool); 2] = [("none", false), ("full", true)];
-        let privacy = Self { store_prompts: section.choice("store_prompts", &MODES, false) };
-        section.finish();
-        privacy
-    }
-}

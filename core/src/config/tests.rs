@@ -266,6 +266,8 @@ fn the_json_schema_has_exactly_the_keys_the_reader_knows() {
         "requests",
         "replay",
         "privacy",
+        "sticky",
+        "access",
         "envoy",
         "reload",
         "guard",

@@ -1,4 +1,5 @@
 mod exploration;
+mod holding;
 
 use serde_json::{Value, json};
 
@@ -73,7 +74,7 @@ impl World {
         let snapshot = self.snapshot();
         let facts = RequestFacts { token_estimate: 1000, ..Default::default() };
         let context = Context::new(None, 0, signals, &facts);
-        decide(&snapshot, &context, signals, api, &facts, draw).map(|d| (d, snapshot))
+        decide(&snapshot, &context, signals, api, &facts, None, draw).map(|d| (d, snapshot))
     }
 
     fn propensities(&self) -> [f32; 3] {

@@ -106,7 +106,7 @@ pub(super) fn choices<'a>(snapshot: &'a Snapshot, record: &ReplayRecord) -> Opti
     let routing = &snapshot.meta.routing;
     let name = |model: usize| routing.models.get(model).map_or("", |m| m.name.as_str());
     // Propensities do not depend on the draw.
-    let decided = decide(snapshot, context, &record.signals, record.api, &record.request, 0.5);
+    let decided = decide(snapshot, context, &record.signals, record.api, &record.request, None, 0.5);
     let candidates = decided.map(|d| d.candidates).unwrap_or_default();
     let mut choices: Vec<_> = candidates
         .into_iter()

@@ -210,7 +210,7 @@ fn decide_among(snapshot: &mut Snapshot, open: Vec<usize>, prompt: &Prompt, draw
     if let Some(rule) = routing.decisions.first_mut() {
         rule.routes = open;
     }
-    decide(snapshot, &prompt.context, &prompt.signals, API, &uncapped(prompt), draw).ok()
+    decide(snapshot, &prompt.context, &prompt.signals, API, &uncapped(prompt), None, draw).ok()
 }
 
 /// A recorded cost is what the answer cost, however long: no cap of tokens stands over it. Nor do the prompt's tokens

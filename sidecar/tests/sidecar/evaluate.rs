@@ -145,7 +145,7 @@ async fn a_snapshot_is_judged_by_what_it_would_have_decided() {
 fn expected(snapshot: &Snapshot, records: &[ReplayRecord]) -> f64 {
     let term = |r: &ReplayRecord| {
         let context = r.context.as_ref().unwrap();
-        let decision = decide(snapshot, context, &r.signals, r.api, &r.request, 0.9).unwrap();
+        let decision = decide(snapshot, context, &r.signals, r.api, &r.request, None, 0.9).unwrap();
         let routes = &snapshot.meta.routing.routes;
         let taken =
             decision.candidates.iter().find(|c| Some(&routes[c.route].name) == r.route.as_ref()).unwrap();

@@ -141,7 +141,7 @@ proptest! {
         let facts = RequestFacts { token_estimate: 1000, ..Default::default() };
         let context = Context::new(None, 0, &Signals::default(), &facts);
         let decided = |draw| {
-            decide(&snapshot, &context, &Signals::default(), Api::ChatCompletions, &facts, draw).unwrap()
+            decide(&snapshot, &context, &Signals::default(), Api::ChatCompletions, &facts, None, draw).unwrap()
         };
         let mut counts = [0u32; 3];
         for i in 0..3000 {

@@ -27,7 +27,7 @@ impl Stream {
 
     fn decide(snapshot: &Snapshot, x: &Context, draw: f64) -> Decision {
         let facts = RequestFacts::default();
-        decide(snapshot, x, &Signals::default(), Api::ChatCompletions, &facts, draw).unwrap()
+        decide(snapshot, x, &Signals::default(), Api::ChatCompletions, &facts, None, draw).unwrap()
     }
 
     /// The prompt of this step, and how much it is code.

@@ -3,7 +3,8 @@
 //! The folders follow a request's way: [`request`] → [`signals`] → [`context`] → [`decision`] (with a
 //! [`policy`]) → [`response`] → [`replay`] → [`reward`] → [`learner`] → [`snapshot`] → the next request. [`cost`] is
 //! what deciding and learning both know of dollars; [`embedding`]
-//! asks for embeddings that are made elsewhere; [`evaluate`] judges a policy by the replays of another.
+//! asks for embeddings that are made elsewhere; [`evaluate`] judges a policy by the replays of another;
+//! [`optimizer`] tunes decisions by what they earned; [`cron`] names times.
 //!
 //! Everything here is a pure function of its arguments: no I/O, no clock, no global, randomness passed in. The
 //! same code runs in the filter (WASM) and in the sidecar (native) and gives the same bits in both, so a
@@ -13,10 +14,12 @@
 pub mod config;
 pub mod context;
 pub mod cost;
+pub mod cron;
 pub mod decision;
 pub mod embedding;
 pub mod evaluate;
 pub mod learner;
+pub mod optimizer;
 pub mod policy;
 pub mod replay;
 pub mod request;

@@ -8,7 +8,9 @@
 mod encoder;
 mod filter;
 mod model;
+mod optimizer;
 mod routing;
+mod schedule;
 mod section;
 mod server;
 
@@ -19,7 +21,9 @@ use serde_json::Value;
 pub use encoder::{EncoderConfig, EncoderEndpoint, EncoderMode};
 pub use filter::{EncoderRole, FilterConfig, PublicKey, RemoteEncoder, RouteRole};
 pub use model::{ApiKey, Endpoint, Model, Price, Scheme};
+pub use optimizer::{Bounds, OptimizerConfig};
 pub use routing::{Condition, DecisionRule, PolicyKind, PolicyParams, Route, Routing, SignalName};
+pub use schedule::{Retention, Schedule};
 pub use server::{
     EnvoyConfig, Escalation, LearnerConfig, Listen, Privacy, Reload, ReplayConfig, RequestsConfig,
     RewardConfig,
@@ -54,6 +58,12 @@ pub struct Config {
     pub envoy: EnvoyConfig,
     /// When the document is read again.
     pub reload: Reload,
+    /// What is done by the clock.
+    pub schedule: Schedule,
+    /// How long the log is kept.
+    pub retention: Retention,
+    /// The signal optimizer's limits.
+    pub optimizer: OptimizerConfig,
 }
 
 impl Config {
@@ -75,6 +85,9 @@ impl Config {
             encoder: EncoderConfig::read(&root.section("encoder")),
             envoy: EnvoyConfig::read(&root.section("envoy")),
             reload: Reload::read(&root.section("reload")),
+            schedule: Schedule::read(&root.section("schedule")),
+            retention: Retention::read(&root.section("retention")),
+            optimizer: OptimizerConfig::read(&root.section("optimizer")),
         };
         root.finish();
         match errors.take() {

@@ -106,7 +106,8 @@ pub fn decide(
     Ok(Decision { rule, candidates, chosen, explored, sticky: held.is_some(), fallback })
 }
 
-fn holds(condition: &Condition, signals: &Signals) -> bool {
+/// Whether a condition holds for a prompt of these signals.
+pub(crate) fn holds(condition: &Condition, signals: &Signals) -> bool {
     match condition {
         Condition::Keyword(rule) => signals.keywords.iter().any(|hit| hit.rule == *rule),
         Condition::Above(SignalName::Code, t) => signals.code > *t,

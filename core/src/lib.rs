@@ -9,6 +9,7 @@
 //! asks for embeddings that are made elsewhere; [`evaluate`] judges a policy by the replays of another. [`sticky`]
 //! remembers which model a conversation is on, [`privacy`] says what of a prompt may be written down, and [`trust`] how
 //! much the word of one rater counts.
+//! [`optimizer`] tunes decisions by what they earned; [`cron`] names times.
 //!
 //! Everything here is a pure function of its arguments: no I/O, no clock, no global, randomness passed in. The
 //! same code runs in the filter (WASM) and in the sidecar (native) and gives the same bits in both, so a
@@ -19,11 +20,13 @@ pub mod chain;
 pub mod config;
 pub mod context;
 pub mod cost;
+pub mod cron;
 pub mod decision;
 pub mod embedding;
 pub mod evaluate;
 pub mod guard;
 pub mod learner;
+pub mod optimizer;
 pub mod policy;
 pub mod privacy;
 pub mod replay;

@@ -178,14 +178,15 @@ pub fn replay_id(time_ms: u64, random: [u8; 10]) -> String {
     [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
 }
 
-mod context_f16 {
+/// A context as the base64 of its f16 numbers, which carry it exactly.
+pub(crate) mod context_f16 {
     use super::*;
 
-    pub(super) fn serialize<S: Serializer>(context: &Option<Context>, s: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(context: &Option<Context>, s: S) -> Result<S::Ok, S::Error> {
         context.as_ref().map(|c| STANDARD.encode(c.to_bytes())).serialize(s)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Context>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Context>, D::Error> {
         let Some(text) = Option::<String>::deserialize(d)? else { return Ok(None) };
         let bytes = STANDARD.decode(text).map_err(serde::de::Error::custom)?;
         Context::from_bytes(&bytes)

@@ -13,7 +13,9 @@ mod guard;
 mod model;
 mod reward;
 mod privacy;
+mod optimizer;
 mod routing;
+mod schedule;
 mod section;
 mod server;
 mod sticky;
@@ -29,7 +31,9 @@ pub use judge::{Judge, Sampling};
 pub use guard::{AlertsConfig, CanaryMode, GuardConfig, Limits, Widen};
 pub use model::{ApiKey, Endpoint, Model, Price, Scheme};
 pub use reward::RewardConfig;
+pub use optimizer::{Bounds, OptimizerConfig};
 pub use routing::{Condition, DecisionRule, PolicyKind, PolicyParams, Route, Routing, SignalName};
+pub use schedule::{Retention, Schedule};
 pub use server::{
     EnvoyConfig, Escalation, LearnerConfig, Listen, Privacy, Reload, ReplayConfig, RequestsConfig,
 pub use privacy::{Privacy, StorePrompts};
@@ -76,6 +80,12 @@ pub struct Config {
     pub alerts: AlertsConfig,
     /// Who may ask the sidecar what.
     pub access: Access,
+    /// What is done by the clock.
+    pub schedule: Schedule,
+    /// How long the log is kept.
+    pub retention: Retention,
+    /// The signal optimizer's limits.
+    pub optimizer: OptimizerConfig,
 }
 
 impl Config {
@@ -104,6 +114,9 @@ impl Config {
             reload: Reload::read(&root.section("reload")),
             guard: GuardConfig::read(&root.section("guard")),
             alerts: AlertsConfig::read(&root.section("alerts")),
+            schedule: Schedule::read(&root.section("schedule")),
+            retention: Retention::read(&root.section("retention")),
+            optimizer: OptimizerConfig::read(&root.section("optimizer")),
         };
         root.finish();
         match errors.take() {

@@ -56,6 +56,9 @@ pub struct DecisionRule {
     pub name: String,
     /// What it is about; `x-vsr-selected-category`.
     pub category: String,
+    /// 0..=100; decisions stand in this order, highest first.
+    #[serde(default)]
+    pub priority: u32,
     /// All must hold; none means always.
     pub when: Vec<Condition>,
     /// Candidate arms, as indices into `routes`, in document order.
@@ -119,6 +122,13 @@ pub struct PolicyParams {
     pub cost_weight: f32,
     /// Dollars that a request may cost on average; λ follows.
     pub budget: Option<f64>,
+}
+
+impl SignalName {
+    /// As the configuration calls it.
+    pub fn name(self) -> &'static str {
+        SIGNALS.iter().find(|(_, signal)| *signal == self).map_or("", |(name, _)| name)
+    }
 }
 
 impl Routing {
@@ -226,7 +236,7 @@ fn read_decisions(
         return vec![all_models(models, routes)];
     }
     let mut decisions: Vec<DecisionRule> = Vec::new();
-    for (_, section) in &sections {
+    for (priority, section) in &sections {
         let name = section.required("name", "what this decision is called");
         if decisions.iter().any(|d| d.name == name) {
             section.error("name", format!("\"{name}\" is used twice"));
@@ -248,7 +258,8 @@ fn read_decisions(
         }
         let chosen = names.iter().filter_map(|n| index_of(section, "models", n, models)).collect();
         section.finish();
-        decisions.push(new_decision(name, category, when, chosen, models, decisions.len(), routes));
+        let decision = new_decision(name, category, when, chosen, models, decisions.len(), routes);
+        decisions.push(DecisionRule { priority: *priority, ..decision });
     }
     decisions
 }
@@ -272,7 +283,7 @@ fn new_decision(
         let model_name = models.get(model).map_or("", |m| m.name.as_str());
         routes.push(Route { name: format!("{name}/{model_name}"), model, decision });
     }
-    DecisionRule { name, category, when, routes: (first..routes.len()).collect() }
+    DecisionRule { name, category, priority: 0, when, routes: (first..routes.len()).collect() }
 }
 
 fn read_condition(section: &Section, keywords: &[KeywordRule]) -> Option<Condition> {

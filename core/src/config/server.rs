@@ -80,8 +80,8 @@ pub struct LearnerConfig {
     pub forgetting: f64,
     /// At most one streamed snapshot per this many milliseconds.
     pub publish_ms: u64,
-    /// Seconds between batch rebuilds from the replay log.
-    pub batch_seconds: u64,
+    /// Seconds between batch rebuilds from the replay log; `None` goes by `schedule.batch`.
+    pub batch_seconds: Option<u64>,
 }
 
 impl LearnerConfig {
@@ -94,7 +94,9 @@ impl LearnerConfig {
             sharing: section.number("sharing", 0.0..=0.99, 0.5),
             forgetting: section.number("forgetting", 0.9..=1.0, 0.9998),
             publish_ms: section.whole("publish_ms", 50..=3_600_000, 1000).into(),
-            batch_seconds: section.whole("batch_seconds", 5..=604_800, 900).into(),
+            batch_seconds: section
+                .get("batch_seconds")
+                .map(|_| section.whole("batch_seconds", 5..=604_800, 900).into()),
         };
         section.finish();
         learner

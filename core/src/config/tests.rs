@@ -219,6 +219,25 @@ fn a_decision_cannot_smuggle_a_line_break_into_a_header() {
     assert!(errors.iter().any(|e| e.starts_with("decisions[0].category: must not have line breaks")));
 }
 
+#[test]
+fn schedules_are_cron_or_off_and_say_what_is_wrong_with_them() {
+    let mut document = document();
+    document["schedule"] = json!({"batch": "off", "retrain": false, "report": "30 7 * * 5"});
+    let schedule = Config::from_value(&document).unwrap().schedule;
+    assert_eq!((schedule.batch, schedule.retrain), (None, None));
+    assert_eq!(schedule.report.unwrap().text(), "30 7 * * 5");
+    document["schedule"] = json!({"batch": "soon", "retrain": "0 25 * * *"});
+    document["optimizer"] = json!({"score": {"low": 0.9, "high": 0.4}});
+    assert_eq!(
+        errors(&document),
+        [
+            "schedule.batch: \"soon\" must have five fields: minute, hour, day of the month, month, day of the week; or off",
+            "schedule.retrain: \"0 25 * * *\" has \"25\" as its hour, which must be *, numbers from 0 to 23, ranges or steps; or off",
+            "optimizer.score.low: must not be above high, which is 0.4",
+        ]
+    );
+}
+
 /// The names of the keys that the reader knows at `path` (dots between sections), from its own error message.
 fn known_keys(path: &str) -> Vec<String> {
     let mut document = document();
@@ -273,6 +292,9 @@ fn the_json_schema_has_exactly_the_keys_the_reader_knows() {
         "guard",
         "guard.limits",
         "alerts",
+        "schedule",
+        "retention",
+        "optimizer",
     ];
     for section in sections {
         assert_eq!(
@@ -281,6 +303,8 @@ fn the_json_schema_has_exactly_the_keys_the_reader_knows() {
             "{section}"
         );
     }
+    let bounds = "/properties/optimizer/properties/threshold/properties";
+    assert_eq!(known_keys("optimizer.threshold"), at(bounds));
     let model = "/properties/models/additionalProperties/properties";
     assert_eq!(known_keys(""), at("/properties"));
     assert_eq!(known_keys("models.small"), at(model));

@@ -1,15 +1,21 @@
 //! The sufficient statistics of one route: sums over its observations, each weighted γᵃ by its age a.
 
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::f64s;
 use super::cholesky::triangle;
 
 /// Sums over the observations of one route, f64.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArmStats {
     /// `V = Σ γᵃ zzᵀ`: lower triangle, packed row by row.
+    #[serde(with = "f64s")]
     pub(super) v: Vec<f64>,
     /// `Σ γᵃ r z` `[k]`.
+    #[serde(with = "f64s")]
     pub(super) reward: Vec<f64>,
     /// `Σ γᵃ l z` `[k]`, l the answer's excess length.
+    #[serde(with = "f64s")]
     pub(super) length: Vec<f64>,
     /// `Σ γᵃ`.
     pub(super) weight: f64,
@@ -32,6 +38,16 @@ impl ArmStats {
             length_square: 0.0,
             observations: 0,
         }
+    }
+
+    /// No sums in `k` dimensions, but the next observation is number `observations` + 1.
+    pub(super) fn after(k: usize, observations: u64) -> Self {
+        Self { observations, ..Self::new(k) }
+    }
+
+    /// Whether all sums are of `k` dimensions.
+    pub(super) fn fits(&self, k: usize) -> bool {
+        self.v.len() == triangle(k) && self.reward.len() == k && self.length.len() == k
     }
 
     /// How many observations were added.

@@ -52,6 +52,16 @@ impl Memory {
         self.iter().map(|o| o.context.as_ref()).collect()
     }
 
+    /// All of it; `None` once the features are final.
+    pub(super) fn all(&self) -> Option<&[Observed]> {
+        self.0.as_deref()
+    }
+
+    /// Holds this instead.
+    pub(super) fn replace(&mut self, all: Option<Vec<Observed>>) {
+        self.0 = all;
+    }
+
     /// The features were fitted to all of this.
     pub(super) fn fitted(&mut self) {
         if self.0.as_ref().is_some_and(|all| all.len() >= LAST) {

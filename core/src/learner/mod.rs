@@ -5,6 +5,7 @@
 //! their order, so a rebuild from the replay log *is* the state.
 
 mod arm;
+mod checkpoint;
 mod cholesky;
 mod evidence;
 mod fit;
@@ -24,6 +25,7 @@ use crate::request::RequestFacts;
 use crate::snapshot::{RouteParams, SCHEMA, Snapshot, SnapshotError, SnapshotMeta};
 
 pub use arm::ArmStats;
+pub use checkpoint::Saved;
 pub use pacing::Pace;
 
 use memory::{Memory, Observed};

@@ -90,6 +90,38 @@ impl Pacer {
         });
     }
 
+    /// Dollars not spent so far.
+    pub(super) fn ledger(&self) -> f64 {
+        self.ledger
+    }
+
+    /// The requests that λ is solved over, oldest first.
+    pub(super) fn recent(&self) -> impl Iterator<Item = (&str, &Context, &RequestFacts)> {
+        self.recent.iter().map(|r| (&*r.route, r.context.as_ref(), &r.facts))
+    }
+
+    /// Goes on from what [`Pacer::ledger`] and [`Pacer::recent`] gave. Without a budget nothing is paced.
+    pub(super) fn restore(
+        &mut self,
+        ledger: f64,
+        recent: Vec<(String, Context, RequestFacts)>,
+        features: &Features,
+    ) {
+        if self.budget.is_none() {
+            return;
+        }
+        self.ledger = ledger;
+        self.recent = recent
+            .into_iter()
+            .map(|(route, context, facts)| Request {
+                route: route.into(),
+                z: features.apply(context.values()).into(),
+                context: Arc::new(context),
+                facts,
+            })
+            .collect();
+    }
+
     pub(super) fn refit(&mut self, features: &Features) {
         for request in &mut self.recent {
             request.z = features.apply(request.context.values()).into();

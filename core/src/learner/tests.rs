@@ -1,5 +1,6 @@
 #![allow(clippy::needless_range_loop, reason = "matrix algebra reads best with its indices")]
 
+mod checkpoint;
 mod features;
 mod joint;
 mod pacing;
@@ -20,7 +21,7 @@ const LEARNER: LearnerConfig = LearnerConfig {
     sharing: 0.0,
     forgetting: 1.0,
     publish_ms: 1000,
-    batch_seconds: 900,
+    batch_seconds: None,
 };
 
 /// A learner of the whole of contexts of `k` numbers, in which no route shares with another.

@@ -161,6 +161,7 @@ fn meta(version: u64) -> SnapshotMeta {
         decisions: vec![DecisionRule {
             name: "any".into(),
             category: "general".into(),
+            priority: 0,
             when: vec![],
             routes: vec![0, 1, 2],
         }],

@@ -8,12 +8,12 @@
 mod access;
 mod encoder;
 mod filter;
-mod judge;
 mod guard;
+mod judge;
 mod model;
-mod reward;
-mod privacy;
 mod optimizer;
+mod privacy;
+mod reward;
 mod routing;
 mod schedule;
 mod section;
@@ -27,20 +27,15 @@ use serde_json::Value;
 pub use access::Access;
 pub use encoder::{EncoderConfig, EncoderEndpoint, EncoderMode};
 pub use filter::{EncoderRole, FilterConfig, PublicKey, RemoteEncoder, RouteRole};
-pub use judge::{Judge, Sampling};
 pub use guard::{AlertsConfig, CanaryMode, GuardConfig, Limits, Widen};
+pub use judge::{Judge, Sampling};
 pub use model::{ApiKey, Endpoint, Model, Price, Scheme};
-pub use reward::RewardConfig;
 pub use optimizer::{Bounds, OptimizerConfig};
+pub use privacy::{Privacy, StorePrompts};
+pub use reward::RewardConfig;
 pub use routing::{Condition, DecisionRule, PolicyKind, PolicyParams, Route, Routing, SignalName};
 pub use schedule::{Retention, Schedule};
-pub use server::{
-    EnvoyConfig, Escalation, LearnerConfig, Listen, Privacy, Reload, ReplayConfig, RequestsConfig,
-pub use privacy::{Privacy, StorePrompts};
-pub use routing::{Condition, DecisionRule, PolicyKind, PolicyParams, Route, Routing, SignalName};
-pub use server::{
-    EnvoyConfig, Escalation, LearnerConfig, Listen, Reload, ReplayConfig, RequestsConfig, RewardConfig,
-};
+pub use server::{EnvoyConfig, Escalation, LearnerConfig, Listen, Reload, ReplayConfig, RequestsConfig};
 pub use sticky::Sticky;
 
 use section::{Errors, Section};

@@ -6,8 +6,8 @@ use super::judge::Sampling;
 use super::model::Model;
 use super::privacy::Privacy;
 use super::section::Section;
-use crate::request::ThreadKey;
 use super::sticky::Sticky;
+use crate::request::ThreadKey;
 use crate::signals::{KeywordRule, SignalRules};
 
 /// The filter's part of the configuration.

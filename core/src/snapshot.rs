@@ -10,19 +10,22 @@
 
 mod tensors;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 pub use ed25519_dalek::{SigningKey, VerifyingKey};
 
 use ed25519_dalek::{Signature, Signer};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Routing;
+use crate::config::{DecisionRule, Routing};
 use crate::learner::Pace;
 use crate::policy::{ArmParams, Factor, Features, packed_len, packed_panel};
+use crate::signals::{SignalModel, SignalRules};
 
 /// Version of this format. A filter refuses any other.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// Larger blobs are refused unread (an Envoy HTTP call is capped at about 32 MiB).
 pub const MAX_BYTES: usize = 32 << 20;
@@ -43,8 +46,20 @@ pub struct SnapshotMeta {
     pub observations: Vec<u64>,
     /// What the budget asks of a decision.
     pub pace: Pace,
+    /// The same for decisions with a budget of their own, by their names.
+    pub paces: BTreeMap<String, Pace>,
     /// The filter's configuration.
     pub routing: Routing,
+}
+
+// === impl SnapshotMeta ===
+
+impl SnapshotMeta {
+    /// What money is worth in `decision`.
+    pub fn pace_of(&self, decision: &DecisionRule) -> Pace {
+        let weight = decision.policy.cost_weight.map(|w| Pace { cost_weight: f64::from(w), slack: 0.0 });
+        self.paces.get(&decision.name).copied().or(weight).unwrap_or(self.pace)
+    }
 }
 
 /// A snapshot ready to score with.
@@ -54,6 +69,8 @@ pub struct Snapshot {
     pub meta: SnapshotMeta,
     /// From contexts to features.
     pub features: Features,
+    /// What embeddings are read with.
+    signals: Arc<SignalModel>,
     theta: Vec<f32>,
     length: Vec<f32>,
     factor: Vec<f32>,
@@ -94,9 +111,36 @@ impl Snapshot {
             prior: routes.iter().filter_map(|r| r.factor.prior()).collect(),
             meta,
             features,
+            signals: Arc::default(),
         };
         snapshot.check()?;
         Ok(snapshot)
+    }
+
+    /// The same with what embeddings are read with; without, signals of embeddings are neutral.
+    ///
+    /// # Errors
+    ///
+    /// It does not fit the rules or the size of the embedding.
+    pub fn with_signals(self, signals: Arc<SignalModel>) -> Result<Self, SnapshotError> {
+        let snapshot = Self { signals, ..self };
+        snapshot.check()?;
+        Ok(snapshot)
+    }
+
+    /// What embeddings are read with.
+    pub fn signals(&self) -> &Arc<SignalModel> {
+        &self.signals
+    }
+
+    /// Its rules over signals, compiled.
+    ///
+    /// # Errors
+    ///
+    /// See [`SignalRules::new`].
+    pub fn signal_rules(&self) -> Result<SignalRules, String> {
+        let Routing { keywords, embeddings, .. } = &self.meta.routing;
+        SignalRules::new(keywords, embeddings, Arc::clone(&self.signals))
     }
 
     /// The parameters of route `index`; `None` if there is no such route.
@@ -152,7 +196,7 @@ impl Snapshot {
 
     fn check(&self) -> Result<(), SnapshotError> {
         let malformed = |what: String| Err(SnapshotError::Malformed(what));
-        let SnapshotMeta { schema, routing, observations, pace, .. } = &self.meta;
+        let SnapshotMeta { schema, routing, observations, pace, paces, .. } = &self.meta;
         if *schema != SCHEMA {
             return Err(SnapshotError::Schema(*schema));
         }
@@ -178,9 +222,11 @@ impl Snapshot {
                 return malformed(format!("{name} has a number that is not finite"));
             }
         }
-        if !(pace.cost_weight.is_finite() && pace.slack.is_finite()) {
+        let is_finite = |pace: &Pace| pace.cost_weight.is_finite() && pace.slack.is_finite();
+        if !(is_finite(pace) && paces.values().all(is_finite)) {
             return malformed("the price of a dollar is not finite".into());
         }
+        self.signals.check(&routing.embeddings, self.embedding_size()).map_err(SnapshotError::Malformed)?;
         let models = routing.models.len();
         let indices_hold = routing.default_model < models
             && routing.routes.iter().all(|r| r.model < models && r.decision < routing.decisions.len())

@@ -5,21 +5,26 @@
 //! not know files, environment variables or Envoy.
 #![deny(clippy::indexing_slicing)]
 
+mod condition;
 mod encoder;
 mod filter;
 mod model;
+mod policy;
 mod routing;
 mod section;
 mod server;
+mod signals;
 
 use std::fmt;
 
 use serde_json::Value;
 
+pub use condition::{Condition, SignalName};
 pub use encoder::{EncoderConfig, EncoderEndpoint, EncoderMode};
 pub use filter::{EncoderRole, FilterConfig, PublicKey, RemoteEncoder, RouteRole};
 pub use model::{ApiKey, Endpoint, Model, Price, Scheme};
-pub use routing::{Condition, DecisionRule, PolicyKind, PolicyParams, Route, Routing, SignalName};
+pub use policy::{PolicyKind, PolicyOverride, PolicyParams};
+pub use routing::{DecisionRule, Route, Routing, StickyOverride};
 pub use server::{
     EnvoyConfig, Escalation, LearnerConfig, Listen, Privacy, Reload, ReplayConfig, RequestsConfig,
     RewardConfig,

@@ -6,44 +6,43 @@
 use half::f16;
 
 use crate::request::RequestFacts;
-use crate::signals::{Language, Signals};
+use crate::signals::{FeedbackKind, Language, MODES, Signals};
 
 /// Number of signal features.
 pub const SIGNALS: usize = 32;
 /// Number of meta features.
 pub const META: usize = 16;
 
-/// What each signal feature means, by its index after the embedding. `reserved_*` are zero until their signal
-/// exists, so that adding one does not move the others.
+/// What each signal feature means, by its index after the embedding.
 pub const SIGNAL_NAMES: [&str; SIGNALS] = [
-    "reserved_domain_business",
-    "reserved_domain_law",
-    "reserved_domain_psychology",
-    "reserved_domain_biology",
-    "reserved_domain_chemistry",
-    "reserved_domain_history",
-    "reserved_domain_other",
-    "reserved_domain_health",
-    "reserved_domain_economics",
-    "reserved_domain_math",
-    "reserved_domain_physics",
-    "reserved_domain_computer_science",
-    "reserved_domain_philosophy",
-    "reserved_domain_engineering",
-    "reserved_fact_check",
+    "domain_business",
+    "domain_law",
+    "domain_psychology",
+    "domain_biology",
+    "domain_chemistry",
+    "domain_history",
+    "domain_other",
+    "domain_health",
+    "domain_economics",
+    "domain_math",
+    "domain_physics",
+    "domain_computer_science",
+    "domain_philosophy",
+    "domain_engineering",
+    "fact_check",
     "code",
     "math",
     "question",
     "complexity",
-    "reserved_mode_debug",
-    "reserved_mode_plan",
-    "reserved_mode_architecture",
-    "reserved_mode_review",
-    "reserved_mode_coding",
-    "reserved_mode_routine",
+    "mode_debug",
+    "mode_plan",
+    "mode_architecture",
+    "mode_review",
+    "mode_coding",
+    "mode_routine",
     "keyword",
-    "reserved_feedback_want_different",
-    "reserved_feedback_wrong_answer",
+    "feedback_want_different",
+    "feedback_wrong_answer",
     "language_not_english",
     "language_cjk",
     "digit_share",
@@ -128,24 +127,17 @@ fn signal_features(s: &Signals) -> [f32; SIGNALS] {
     let keyword = s.keywords.iter().map(|k| k.score).fold(0.0, f32::max);
     let [language_other, language_cjk] =
         [!matches!(s.language, Language::En | Language::Unknown), s.language == Language::Cjk].map(flag);
+    let feedback = |kind: FeedbackKind| if s.feedback.kind == kind { s.feedback.score } else { 0.0 };
     let mut f = [0.0; SIGNALS];
-    // In the order of SIGNAL_NAMES: domains and fact check (0..15) and modes (19..25) have no signal yet.
-    let live = [
-        (15, s.code),
-        (16, s.math),
-        (17, s.question),
-        (18, s.complexity),
-        (25, keyword),
-        (28, language_other),
-        (29, language_cjk),
-        (30, s.digit_share),
-        (31, s.upper_share),
-    ];
-    for (index, value) in live {
-        if let Some(slot) = f.get_mut(index) {
-            *slot = value;
-        }
-    }
+    let mut slots = f.iter_mut();
+    let mut put = |value: f32| slots.next().into_iter().for_each(|slot| *slot = value);
+    // In the order of SIGNAL_NAMES.
+    s.domain.0.into_iter().for_each(&mut put);
+    [s.fact_check, s.code, s.math, s.question, s.complexity].into_iter().for_each(&mut put);
+    MODES.iter().for_each(|(_, mode)| put(flag(s.mode.kind == *mode)));
+    put(keyword);
+    [FeedbackKind::WantDifferent, FeedbackKind::WrongAnswer].into_iter().for_each(|kind| put(feedback(kind)));
+    [language_other, language_cjk, s.digit_share, s.upper_share].into_iter().for_each(&mut put);
     f
 }
 
@@ -177,7 +169,7 @@ fn meta_features(has_embedding: bool, s: &Signals, facts: &RequestFacts) -> [f32
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signals::KeywordHit;
+    use crate::signals::{Domains, FeedbackSignal, KeywordHit, Mode, ModeSignal};
     use proptest::prelude::*;
 
     #[test]
@@ -199,9 +191,30 @@ mod tests {
             language: Language::Cjk,
             digit_share: 0.6,
             upper_share: 0.7,
+            domain: Domains(std::array::from_fn(|i| (i + 1) as f32 / 100.0)),
+            fact_check: 0.8,
+            mode: ModeSignal { kind: Mode::Plan, score: 0.5 },
+            feedback: FeedbackSignal { kind: FeedbackKind::WrongAnswer, score: 0.9 },
             ..Default::default()
         };
         let named = [
+            ("domain_business", 0.01),
+            ("domain_law", 0.02),
+            ("domain_psychology", 0.03),
+            ("domain_biology", 0.04),
+            ("domain_chemistry", 0.05),
+            ("domain_history", 0.06),
+            ("domain_other", 0.07),
+            ("domain_health", 0.08),
+            ("domain_economics", 0.09),
+            ("domain_math", 0.1),
+            ("domain_physics", 0.11),
+            ("domain_computer_science", 0.12),
+            ("domain_philosophy", 0.13),
+            ("domain_engineering", 0.14),
+            ("fact_check", 0.8),
+            ("mode_plan", 1.0),
+            ("feedback_wrong_answer", 0.9),
             ("code", 0.1),
             ("math", 0.2),
             ("question", 0.3),
@@ -216,7 +229,7 @@ mod tests {
         for (name, value) in SIGNAL_NAMES.iter().zip(features) {
             let expected = named.iter().find(|(n, _)| n == name).map_or(0.0, |(_, v)| *v);
             assert_eq!(value, expected, "{name}");
-            assert_eq!(name.starts_with("reserved_"), expected == 0.0, "{name}");
+            assert!(!name.starts_with("reserved_"), "{name}");
         }
         assert_eq!(META_NAMES[BIAS], "bias");
         assert_eq!(META_NAMES[HAS_EMBEDDING], "has_embedding");

@@ -3,15 +3,18 @@
 
 mod explore;
 mod hold;
+mod holds;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Condition, PolicyKind, Routing, SignalName};
+use crate::config::{DecisionRule, PolicyKind, PolicyParams, Routing};
 use crate::context::Context;
 use crate::cost::predicted_cost;
+use crate::learner::Pace;
 use crate::request::{Api, RequestFacts};
 use crate::signals::Signals;
 use crate::snapshot::{Snapshot, SnapshotMeta};
+pub(crate) use holds::{holds, score_of};
 
 /// What one candidate route is worth to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -92,28 +95,35 @@ pub fn decide(
         .ok_or(NoDecision::NoRule)?;
     let speaks = |route: &usize| model_of(routing, *route).is_some_and(|m| m.apis.contains(&api));
     let routes: Vec<usize> = decision.routes.iter().copied().filter(speaks).collect();
-    let mut candidates = score(snapshot, &routes, context, facts);
-    let best = best_of(routing, &candidates).ok_or(NoDecision::NoCandidate)?;
-    let held = hold::held(routing, &candidates, best, previous, snapshot.meta.pace.cost_weight);
+    let terms = Terms::of(&snapshot.meta, decision);
+    let mut candidates = score(snapshot, &terms, &routes, context, facts);
+    let best = best_of(&terms, &candidates).ok_or(NoDecision::NoCandidate)?;
+    let held = hold::held(&terms, decision.sticky, &candidates, best, previous);
     let (chosen, explored) = match held {
         Some(held) => {
             hold::certain(&mut candidates, held);
             (Some(held), false)
         }
-        None => draw_route(snapshot, &mut candidates, best, draw),
+        None => draw_route(&terms, &mut candidates, best, draw),
     };
     let fallback = fallback_of(routing, &candidates, chosen);
     Ok(Decision { rule, candidates, chosen, explored, sticky: held.is_some(), fallback })
 }
 
-/// Whether a condition holds for a prompt of these signals.
-pub(crate) fn holds(condition: &Condition, signals: &Signals) -> bool {
-    match condition {
-        Condition::Keyword(rule) => signals.keywords.iter().any(|hit| hit.rule == *rule),
-        Condition::Above(SignalName::Code, t) => signals.code > *t,
-        Condition::Above(SignalName::Math, t) => signals.math > *t,
-        Condition::Above(SignalName::Question, t) => signals.question > *t,
-        Condition::Above(SignalName::Complexity, t) => signals.complexity > *t,
+/// By what one decision chooses.
+struct Terms<'d> {
+    policy: PolicyParams,
+    pace: Pace,
+    routing: &'d Routing,
+    observations: &'d [u64],
+}
+
+// === impl Terms ===
+
+impl<'d> Terms<'d> {
+    fn of(meta: &'d SnapshotMeta, decision: &DecisionRule) -> Self {
+        let SnapshotMeta { routing, observations, .. } = meta;
+        Self { policy: routing.policy_of(decision), pace: meta.pace_of(decision), routing, observations }
     }
 }
 
@@ -121,15 +131,20 @@ fn model_of(routing: &Routing, route: usize) -> Option<&crate::config::Model> {
     routing.models.get(routing.routes.get(route)?.model)
 }
 
-fn score(snapshot: &Snapshot, routes: &[usize], context: &Context, facts: &RequestFacts) -> Vec<Candidate> {
-    let routing = &snapshot.meta.routing;
+fn score(
+    snapshot: &Snapshot,
+    terms: &Terms,
+    routes: &[usize],
+    context: &Context,
+    facts: &RequestFacts,
+) -> Vec<Candidate> {
     let z = snapshot.features.apply(context.values());
     let candidate = |route: usize| {
-        let price = model_of(routing, route)?.price;
+        let price = model_of(terms.routing, route)?.price;
         let score = snapshot.route(route)?.score(&z);
         let cost = predicted_cost(price, score.length, facts);
-        let bonus = routing.policy.alpha * score.width;
-        let utility = score.reward + bonus - (snapshot.meta.pace.cost_weight * cost) as f32;
+        let bonus = terms.policy.alpha * score.width;
+        let utility = score.reward + bonus - (terms.pace.cost_weight * cost) as f32;
         let (reward, width) = (score.reward, score.width);
         Some(Candidate { route, reward, width, bonus, cost, utility, propensity: 0.0 })
     };
@@ -139,10 +154,12 @@ fn score(snapshot: &Snapshot, routes: &[usize], context: &Context, facts: &Reque
 }
 
 /// The best candidate: `Some(None)` is the default route outside the candidates, `None` that there is none.
-fn best_of(routing: &Routing, candidates: &[Candidate]) -> Option<Option<usize>> {
-    let policy = &routing.policy;
+fn best_of(terms: &Terms, candidates: &[Candidate]) -> Option<Option<usize>> {
+    let Terms { policy, routing, .. } = terms;
     if policy.kind == PolicyKind::Static {
-        return candidates.first().map(|_| Some(0));
+        let routes: Vec<usize> = candidates.iter().map(|c| c.route).collect();
+        let best = routing.best_score(&routes)?;
+        return Some(routes.iter().position(|route| *route == best));
     }
     // The first of equals wins: the rule's order is the tie-break.
     let best = candidates.iter().enumerate().rev().max_by(|a, b| a.1.utility.total_cmp(&b.1.utility));
@@ -157,17 +174,17 @@ fn best_of(routing: &Routing, candidates: &[Candidate]) -> Option<Option<usize>>
 
 /// Draws around `best`; writes every candidate's propensity.
 fn draw_route(
-    snapshot: &Snapshot,
+    terms: &Terms,
     candidates: &mut [Candidate],
     best: Option<usize>,
     draw: f64,
 ) -> (Option<usize>, bool) {
-    let SnapshotMeta { routing, observations, pace, .. } = &snapshot.meta;
+    let Terms { policy, pace, observations, .. } = terms;
     let seen = |c: &Candidate| observations.get(c.route).copied().unwrap_or_default();
-    let probabilities = match routing.policy.kind {
+    let probabilities = match policy.kind {
         PolicyKind::Static => vec![0.0; candidates.len()],
         PolicyKind::Uniform => vec![1.0 / candidates.len().max(1) as f64; candidates.len()],
-        PolicyKind::Linucb => explore::probabilities(&routing.policy, *pace, candidates, best, seen),
+        PolicyKind::Linucb => explore::probabilities(policy, *pace, candidates, best, seen),
     };
     let other = |i: usize| Some(i) != best;
     let explored: f64 = probabilities.iter().enumerate().filter(|(i, _)| other(*i)).map(|(_, p)| p).sum();

@@ -11,17 +11,20 @@
 
 mod tensors;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 pub use ed25519_dalek::{SigningKey, VerifyingKey};
 
 use ed25519_dalek::{Signature, Signer};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Routing;
+use crate::config::{DecisionRule, Routing};
 use crate::guard::split::Split;
 use crate::learner::Pace;
 use crate::policy::{ArmParams, Factor, Features, packed_len, packed_panel};
+use crate::signals::{SignalModel, SignalRules};
 
 /// Version of this format. A filter refuses any other.
 pub const SCHEMA: u32 = 4;
@@ -45,8 +48,20 @@ pub struct SnapshotMeta {
     pub observations: Vec<u64>,
     /// What the budget asks of a decision.
     pub pace: Pace,
+    /// The same for decisions with a budget of their own, by their names.
+    pub paces: BTreeMap<String, Pace>,
     /// The filter's configuration.
     pub routing: Routing,
+}
+
+// === impl SnapshotMeta ===
+
+impl SnapshotMeta {
+    /// What money is worth in `decision`.
+    pub fn pace_of(&self, decision: &DecisionRule) -> Pace {
+        let weight = decision.policy.cost_weight.map(|w| Pace { cost_weight: f64::from(w), slack: 0.0 });
+        self.paces.get(&decision.name).copied().or(weight).unwrap_or(self.pace)
+    }
 }
 
 /// A snapshot ready to score with.
@@ -56,6 +71,8 @@ pub struct Snapshot {
     pub meta: SnapshotMeta,
     /// From contexts to features.
     pub features: Features,
+    /// What embeddings are read with.
+    signals: Arc<SignalModel>,
     theta: Vec<f32>,
     length: Vec<f32>,
     factor: Vec<f32>,
@@ -106,6 +123,7 @@ impl Snapshot {
             prior: routes.iter().filter_map(|r| r.factor.prior()).collect(),
             meta,
             features,
+            signals: Arc::default(),
             canary: None,
         };
         snapshot.check()?;
@@ -131,6 +149,32 @@ impl Snapshot {
     /// Takes the canary out.
     pub fn take_canary(&mut self) -> Option<Canary> {
         self.canary.take()
+    }
+
+    /// The same with what embeddings are read with; without, signals of embeddings are neutral.
+    ///
+    /// # Errors
+    ///
+    /// It does not fit the rules or the size of the embedding.
+    pub fn with_signals(self, signals: Arc<SignalModel>) -> Result<Self, SnapshotError> {
+        let snapshot = Self { signals, ..self };
+        snapshot.check()?;
+        Ok(snapshot)
+    }
+
+    /// What embeddings are read with.
+    pub fn signals(&self) -> &Arc<SignalModel> {
+        &self.signals
+    }
+
+    /// Its rules over signals, compiled.
+    ///
+    /// # Errors
+    ///
+    /// See [`SignalRules::new`].
+    pub fn signal_rules(&self) -> Result<SignalRules, String> {
+        let Routing { keywords, embeddings, .. } = &self.meta.routing;
+        SignalRules::new(keywords, embeddings, Arc::clone(&self.signals))
     }
 
     /// The parameters of route `index`; `None` if there is no such route.
@@ -186,7 +230,7 @@ impl Snapshot {
 
     fn check(&self) -> Result<(), SnapshotError> {
         let malformed = |what: String| Err(SnapshotError::Malformed(what));
-        let SnapshotMeta { schema, routing, observations, pace, .. } = &self.meta;
+        let SnapshotMeta { schema, routing, observations, pace, paces, .. } = &self.meta;
         if *schema != SCHEMA {
             return Err(SnapshotError::Schema(*schema));
         }
@@ -212,9 +256,11 @@ impl Snapshot {
                 return malformed(format!("{name} has a number that is not finite"));
             }
         }
-        if !(pace.cost_weight.is_finite() && pace.slack.is_finite()) {
+        let is_finite = |pace: &Pace| pace.cost_weight.is_finite() && pace.slack.is_finite();
+        if !(is_finite(pace) && paces.values().all(is_finite)) {
             return malformed("the price of a dollar is not finite".into());
         }
+        self.signals.check(&routing.embeddings, self.embedding_size()).map_err(SnapshotError::Malformed)?;
         let models = routing.models.len();
         let indices_hold = routing.default_model < models
             && routing.routes.iter().all(|r| r.model < models && r.decision < routing.decisions.len())

@@ -6,18 +6,21 @@
 #![deny(clippy::indexing_slicing)]
 
 mod access;
+mod condition;
 mod encoder;
 mod filter;
 mod guard;
 mod judge;
 mod model;
 mod optimizer;
+mod policy;
 mod privacy;
 mod reward;
 mod routing;
 mod schedule;
 mod section;
 mod server;
+mod signals;
 mod sticky;
 
 use std::fmt;
@@ -25,15 +28,17 @@ use std::fmt;
 use serde_json::Value;
 
 pub use access::Access;
+pub use condition::{Condition, SignalName};
 pub use encoder::{EncoderConfig, EncoderEndpoint, EncoderMode};
 pub use filter::{EncoderRole, FilterConfig, PublicKey, RemoteEncoder, RouteRole};
 pub use guard::{AlertsConfig, CanaryMode, GuardConfig, Limits, Widen};
 pub use judge::{Judge, Sampling};
 pub use model::{ApiKey, Endpoint, Model, Price, Scheme};
 pub use optimizer::{Bounds, OptimizerConfig};
+pub use policy::{PolicyKind, PolicyOverride, PolicyParams};
 pub use privacy::{Privacy, StorePrompts};
 pub use reward::RewardConfig;
-pub use routing::{Condition, DecisionRule, PolicyKind, PolicyParams, Route, Routing, SignalName};
+pub use routing::{DecisionRule, Route, Routing, StickyOverride};
 pub use schedule::{Retention, Schedule};
 pub use server::{EnvoyConfig, Escalation, LearnerConfig, Listen, Reload, ReplayConfig, RequestsConfig};
 pub use sticky::Sticky;

@@ -1,14 +1,24 @@
 //! What the filter needs to decide: decisions over signals, their routes, the policy. Travels in the snapshot.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::condition::{Condition, RuleNames, read_list};
 use super::judge::Sampling;
 use super::model::Model;
+use super::policy::{PolicyOverride, PolicyParams, read_budget};
 use super::privacy::Privacy;
 use super::section::Section;
+use super::signals;
 use super::sticky::Sticky;
 use crate::request::ThreadKey;
-use crate::signals::{KeywordRule, SignalRules};
+use crate::signals::{EmbeddingRule, KeywordRule};
+
+/// Model scores are between these, and the best unless said otherwise.
+const SCORES: std::ops::RangeInclusive<f64> = 0.3..=1.0;
+const BEST_SCORE: f32 = 1.0;
 
 /// The filter's part of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +33,9 @@ pub struct Routing {
     pub decisions: Vec<DecisionRule>,
     /// Keyword signals.
     pub keywords: Vec<KeywordRule>,
+    /// Embedding signals.
+    #[serde(default)]
+    pub embeddings: Vec<EmbeddingRule>,
     /// The policy's constants.
     pub policy: PolicyParams,
     /// What may be written down.
@@ -50,7 +63,8 @@ pub struct Route {
 }
 
 /// A rule over signals that gives candidate routes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DecisionRule {
     /// Its name.
     pub name: String,
@@ -63,116 +77,79 @@ pub struct DecisionRule {
     pub when: Vec<Condition>,
     /// Candidate arms, as indices into `routes`, in document order.
     pub routes: Vec<usize>,
-}
-
-/// One condition on a request's signals.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Condition {
-    /// The keyword rule of this name fired.
-    Keyword(String),
-    /// The signal is above the threshold.
-    Above(SignalName, f32),
-}
-
-/// Signals with a score in 0..=1 that a condition may test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SignalName {
-    /// Looks like code.
-    Code,
-    /// Looks like mathematics.
-    Math,
-    /// Is a question.
-    Question,
-    /// How much is asked at once.
-    Complexity,
-}
-
-const SIGNALS: [(&str, SignalName); 4] = [
-    ("code", SignalName::Code),
-    ("math", SignalName::Math),
-    ("question", SignalName::Question),
-    ("complexity", SignalName::Complexity),
-];
-
-/// How a route is chosen among the candidates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PolicyKind {
-    /// LinUCB on the projected context.
-    Linucb,
-    /// Always the first candidate; nothing is explored.
-    Static,
-    /// Every candidate alike: for gathering evidence, such as what a judgement of two models stands on.
-    Uniform,
-}
-
-/// Constants of the policy.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct PolicyParams {
-    /// Which policy.
-    pub kind: PolicyKind,
-    /// α, weight of the exploration bonus.
-    pub alpha: f32,
-    /// ε, share of requests that explore among the candidates, so that every candidate's propensity is known and
-    /// above zero. Under a budget also the share of it that this may cost.
-    pub epsilon: f32,
-    /// λ, reward that a dollar must buy, where there is no budget.
-    pub cost_weight: f32,
-    /// Dollars that a request may cost on average; λ follows.
+    /// What of the policy is otherwise here.
+    pub policy: PolicyOverride,
+    /// Dollars that a request of this decision may cost on average, instead of `policy.budget`.
     pub budget: Option<f64>,
+    /// Whether conversations stay on their model here.
+    pub sticky: Option<StickyOverride>,
+    /// Scores of models by their names, 0.3..=1; what is not named has 1.
+    pub scores: BTreeMap<String, f32>,
 }
 
-impl SignalName {
-    /// As the configuration calls it.
-    pub fn name(self) -> &'static str {
-        SIGNALS.iter().find(|(_, signal)| *signal == self).map_or("", |(name, _)| name)
-    }
+/// Whether a conversation stays on its model in one decision.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StickyOverride {
+    /// It does not.
+    Off,
+    /// It does, by the margin of all.
+    On,
+    /// It does, unless another is better by this utility.
+    Margin(f32),
 }
 
 impl Routing {
     pub(super) fn read(root: &Section, models: Vec<Model>) -> Self {
-        let keywords = read_keywords(root);
+        let (keywords, embeddings) = signals::read(root);
+        let policy = PolicyParams::read(&root.section("policy"));
+        let (keyword_names, embedding_names): (Vec<&str>, Vec<&str>) = (
+            keywords.iter().map(|rule| rule.name.as_str()).collect(),
+            embeddings.iter().map(|rule| rule.name.as_str()).collect(),
+        );
+        let rules = RuleNames { keywords: &keyword_names, embeddings: &embedding_names };
         let mut routes = Vec::new();
-        let decisions = read_decisions(root, &models, &keywords, &mut routes);
+        let decisions = read_decisions(root, &models, rules, &policy, &mut routes);
         Self {
             default_model: read_default(root, &models),
             models,
             routes,
             decisions,
             keywords,
-            policy: PolicyParams::read(&root.section("policy")),
+            embeddings,
+            policy,
             privacy: Privacy::read(&root.section("privacy")),
             sampling: Sampling::default(),
             thread_key: None,
             sticky: Sticky::read(&root.section("sticky")),
         }
     }
+
+    /// The policy that `decision` goes by.
+    pub fn policy_of(&self, decision: &DecisionRule) -> PolicyParams {
+        self.policy.with(decision.policy, decision.budget)
+    }
+
+    /// Of `routes` (indices of one decision's) that with the highest score, the first of equals.
+    pub fn best_score(&self, routes: &[usize]) -> Option<usize> {
+        let score = |index: &usize| {
+            let route = self.routes.get(*index)?;
+            Some(self.decisions.get(route.decision)?.score(&self.models.get(route.model)?.name))
+        };
+        let scored = routes.iter().filter_map(|index| Some((*index, score(index)?)));
+        scored.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(index, _)| index)
+    }
+
+    /// The budgets that decisions have for themselves, by their names.
+    pub fn budgets(&self) -> BTreeMap<String, f64> {
+        self.decisions.iter().filter_map(|d| Some((d.name.clone(), d.budget?))).collect()
+    }
 }
 
-impl PolicyParams {
-    fn read(section: &Section) -> Self {
-        const KINDS: [(&str, PolicyKind); 3] = [
-            ("linucb", PolicyKind::Linucb),
-            ("static", PolicyKind::Static),
-            ("uniform", PolicyKind::Uniform),
-        ];
-        let params = Self {
-            kind: section.choice("kind", &KINDS, PolicyKind::Linucb),
-            alpha: section.number("alpha", 0.0..=10.0, 1.5) as f32,
-            epsilon: section.number("epsilon", 0.0..=1.0, 0.01) as f32,
-            cost_weight: section.number("cost_weight", 0.0..=1e6, 10.0) as f32,
-            budget: section.get("budget").map(|_| section.number("budget", 1e-9..=1e3, 0.0)),
-        };
-        if params.budget.is_some() && section.get("cost_weight").is_some() {
-            section.error(
-                "cost_weight",
-                "cannot stand beside policy.budget, which finds the weight of a dollar itself",
-            );
-        }
-        section.finish();
-        params
+impl DecisionRule {
+    /// The score of the model of this name, for a policy that goes by scores.
+    pub fn score(&self, model: &str) -> f32 {
+        self.scores.get(model).copied().unwrap_or(BEST_SCORE)
     }
 }
 
@@ -195,35 +172,11 @@ fn index_of(section: &Section, key: &str, name: &str, models: &[Model]) -> Optio
     found
 }
 
-fn read_keywords(root: &Section) -> Vec<KeywordRule> {
-    let signals = root.section("signals");
-    let mut rules: Vec<KeywordRule> = Vec::new();
-    for section in signals.sections("keywords") {
-        let rule = KeywordRule {
-            name: section.required("name", "what this keyword rule is called"),
-            any: section.texts("any"),
-            case_sensitive: section.switch("case_sensitive", false),
-        };
-        if rule.any.is_empty() {
-            section.error("any", "must list at least one word or phrase");
-        }
-        if rules.iter().any(|r| r.name == rule.name) {
-            section.error("name", format!("\"{}\" is used twice", rule.name));
-        }
-        section.finish();
-        rules.push(rule);
-    }
-    if let Err(why) = SignalRules::new(&rules) {
-        signals.error("keywords", why);
-    }
-    signals.finish();
-    rules
-}
-
 fn read_decisions(
     root: &Section,
     models: &[Model],
-    keywords: &[KeywordRule],
+    rules: RuleNames,
+    policy: &PolicyParams,
     routes: &mut Vec<Route>,
 ) -> Vec<DecisionRule> {
     let mut sections: Vec<(u32, Section)> = Vec::new();
@@ -233,46 +186,61 @@ fn read_decisions(
     // Stable: equal priorities keep the document's order.
     sections.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
     if sections.is_empty() {
-        return vec![all_models(models, routes)];
+        let all = DecisionRule { name: "default".into(), category: "general".into(), ..Default::default() };
+        return vec![with_routes(all, (0..models.len()).collect(), models, 0, routes)];
     }
     let mut decisions: Vec<DecisionRule> = Vec::new();
     for (priority, section) in &sections {
-        let name = section.required("name", "what this decision is called");
-        if decisions.iter().any(|d| d.name == name) {
-            section.error("name", format!("\"{name}\" is used twice"));
+        let (rule, chosen) = read_decision(section, *priority, models, rules, policy);
+        if decisions.iter().any(|d| d.name == rule.name) {
+            section.error("name", format!("\"{}\" is used twice", rule.name));
         }
-        let category = section.text_or("category", &name);
-        for (key, text) in [("name", &name), ("category", &category)] {
-            // Both stand in response headers.
-            if text.chars().any(char::is_control) {
-                section.error(key, "must not have line breaks or other control characters");
-            }
-        }
-        let when = section.sections("when").iter().filter_map(|s| read_condition(s, keywords)).collect();
-        let names = section.texts("models");
-        if names.is_empty() {
-            section.error("models", "must list at least one model");
-        }
-        if names.iter().enumerate().any(|(i, n)| names.iter().take(i).any(|m| m == n)) {
-            section.error("models", "must not list a model twice");
-        }
-        let chosen = names.iter().filter_map(|n| index_of(section, "models", n, models)).collect();
         section.finish();
-        let decision = new_decision(name, category, when, chosen, models, decisions.len(), routes);
-        decisions.push(DecisionRule { priority: *priority, ..decision });
+        decisions.push(with_routes(rule, chosen, models, decisions.len(), routes));
     }
     decisions
 }
 
-/// Without decisions every model is a candidate for every prompt.
-fn all_models(models: &[Model], routes: &mut Vec<Route>) -> DecisionRule {
-    new_decision("default".into(), "general".into(), vec![], (0..models.len()).collect(), models, 0, routes)
+/// A decision without its routes, and the models it chooses from.
+fn read_decision(
+    section: &Section,
+    priority: u32,
+    models: &[Model],
+    rules: RuleNames,
+    policy: &PolicyParams,
+) -> (DecisionRule, Vec<usize>) {
+    let name = section.required("name", "what this decision is called");
+    let category = section.text_or("category", &name);
+    for (key, text) in [("name", &name), ("category", &category)] {
+        // Both stand in response headers.
+        if text.chars().any(char::is_control) {
+            section.error(key, "must not have line breaks or other control characters");
+        }
+    }
+    let names = section.texts("models");
+    if names.is_empty() {
+        section.error("models", "must list at least one model");
+    }
+    if names.iter().enumerate().any(|(i, n)| names.iter().take(i).any(|m| m == n)) {
+        section.error("models", "must not list a model twice");
+    }
+    let rule = DecisionRule {
+        priority,
+        category,
+        when: read_list(section, "when", rules, 0),
+        routes: vec![],
+        policy: read_policy(section, policy),
+        budget: read_budget(section),
+        sticky: read_sticky(section),
+        scores: read_scores(section, &names),
+        name,
+    };
+    (rule, names.iter().filter_map(|n| index_of(section, "models", n, models)).collect())
 }
 
-fn new_decision(
-    name: String,
-    category: String,
-    when: Vec<Condition>,
+/// Gives a decision its routes, one for each chosen model.
+fn with_routes(
+    rule: DecisionRule,
     chosen: Vec<usize>,
     models: &[Model],
     decision: usize,
@@ -281,30 +249,46 @@ fn new_decision(
     let first = routes.len();
     for model in chosen {
         let model_name = models.get(model).map_or("", |m| m.name.as_str());
-        routes.push(Route { name: format!("{name}/{model_name}"), model, decision });
+        routes.push(Route { name: format!("{}/{model_name}", rule.name), model, decision });
     }
-    DecisionRule { name, category, priority: 0, when, routes: (first..routes.len()).collect() }
+    DecisionRule { routes: (first..routes.len()).collect(), ..rule }
 }
 
-fn read_condition(section: &Section, keywords: &[KeywordRule]) -> Option<Condition> {
-    let keyword = section.text("keyword");
-    let signal = section.text("signal");
-    let above = section.number("above", 0.0..=1.0, 0.5) as f32;
+fn read_policy(decision: &Section, all: &PolicyParams) -> PolicyOverride {
+    let section = decision.section("policy");
+    let own = PolicyOverride::read(&section);
+    if own.cost_weight.is_some() && (all.budget.is_some() || decision.get("budget").is_some()) {
+        section
+            .error("cost_weight", "cannot stand beside a budget, which finds the weight of a dollar itself");
+    }
     section.finish();
-    match (keyword, signal) {
-        (Some(rule), None) => {
-            if !keywords.iter().any(|k| k.name == rule) {
-                section.error("keyword", format!("\"{rule}\" is not the name of a rule of signals.keywords"));
+    own
+}
+
+fn read_sticky(decision: &Section) -> Option<StickyOverride> {
+    match decision.get("sticky")? {
+        Value::Bool(true) => Some(StickyOverride::On),
+        Value::Bool(false) => Some(StickyOverride::Off),
+        Value::Object(_) => {
+            let section = decision.section("sticky");
+            let margin = section.number("margin", 0.0..=10.0, 0.0) as f32;
+            if section.get("margin").is_none() {
+                section.error("margin", "is missing: the utility by which another model must be better");
             }
-            Some(Condition::Keyword(rule))
-        }
-        (None, Some(_)) => {
-            let name = section.choice("signal", &SIGNALS, SignalName::Code);
-            Some(Condition::Above(name, above))
+            section.finish();
+            Some(StickyOverride::Margin(margin))
         }
         _ => {
-            section.error("keyword", "a condition is either {keyword: NAME} or {signal: NAME, above: 0.5}");
+            decision.error("sticky", "must be true, false or {margin: NUMBER}");
             None
         }
     }
+}
+
+fn read_scores(decision: &Section, models: &[String]) -> BTreeMap<String, f32> {
+    let scores = decision.numbers("scores", SCORES);
+    for (name, _) in scores.iter().filter(|(name, _)| !models.contains(name)) {
+        decision.error("scores", format!("\"{name}\" is not among the models of this decision"));
+    }
+    scores.into_iter().map(|(name, score)| (name, score as f32)).collect()
 }

@@ -57,6 +57,11 @@ impl<'a> Section<'a> {
         self.errors.push(&self.path(key), message);
     }
 
+    /// Something is wrong with the section as a whole.
+    pub(super) fn fault(&self, message: impl Into<String>) {
+        self.errors.push(&self.path, message);
+    }
+
     pub(super) fn get(&self, key: &'static str) -> Option<&'a Value> {
         self.known.borrow_mut().insert(key);
         self.map?.get(key).filter(|v| !v.is_null())
@@ -144,6 +149,25 @@ impl<'a> Section<'a> {
                 None
             }
         }
+    }
+
+    /// A mapping of names to numbers.
+    pub(super) fn numbers(&self, key: &'static str, range: RangeInclusive<f64>) -> Vec<(String, f64)> {
+        let inner = self.section(key);
+        let mut numbers = Vec::new();
+        for (name, value) in inner.map.into_iter().flatten() {
+            match value.as_f64().filter(|n| range.contains(n)) {
+                Some(n) => numbers.push((name.clone(), n)),
+                None => {
+                    let (low, high) = (range.start(), range.end());
+                    inner.error(
+                        name,
+                        format!("must be a number between {low} and {high}, not {}", kind(value)),
+                    );
+                }
+            }
+        }
+        numbers
     }
 
     pub(super) fn whole(&self, key: &'static str, range: RangeInclusive<u32>, default: u32) -> u32 {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::routing::StickyOverride;
 use super::section::Section;
 
 /// Prompt caches live with the model that answered before: moving a conversation must be worth it.
@@ -37,6 +38,16 @@ impl Sticky {
         }
         section.finish();
         sticky
+    }
+
+    /// The margin within which a conversation stays in a decision that says `own` for itself; `None` if it is free.
+    pub fn margin_of(&self, own: Option<StickyOverride>) -> Option<f32> {
+        match own {
+            None => self.enabled.then_some(self.margin),
+            Some(StickyOverride::On) => Some(self.margin),
+            Some(StickyOverride::Margin(margin)) => Some(margin),
+            Some(StickyOverride::Off) => None,
+        }
     }
 
     /// How long a conversation is remembered, milliseconds.

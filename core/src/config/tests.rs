@@ -78,8 +78,87 @@ fn all_errors_are_reported_at_once_each_with_its_path() {
         "signals.keywords[0].any: must list at least one word or phrase",
         "decisions[0].models: \"none\" is not among the models",
         "decisions[0].when[0].keyword: \"unknown\" is not the name of a rule",
-        "decisions[0].when[1].keyword: a condition is either",
+        "decisions[0].when[1]: a condition has exactly one of keyword, embedding, signal",
         "polcy: is not known here",
+    ] {
+        assert!(errors.iter().any(|e| e.starts_with(expected)), "no \"{expected}\" in {errors:#?}");
+    }
+}
+
+#[test]
+fn a_condition_is_one_thing_in_its_place() {
+    let mut document = document();
+    let deep = (0..9).fold(json!({"mode": "plan"}), |inner, _| json!({"not": inner}));
+    document["signals"] = json!({"embeddings": [{"name": "e", "candidates": ["x"]}]});
+    document["decisions"] = json!([{"name": "d", "models": ["small"], "when": [
+        {"embedding": "f"}, {"domain": "maths"}, {"mode": "coding", "above": 0.5}, {"all": [{"language": "de"}, {}]},
+        {"any": []}, {"keyword": "k", "signal": "code"}, deep, {"feedback": "bad"}, {"complexity": 3}, {"kewyord": "k"},
+    ]}]);
+    let errors = errors(&document);
+    for expected in [
+        "decisions[0].when[0].embedding: \"f\" is not the name of a rule of signals.embeddings",
+        "decisions[0].when[1].domain: must be one of business, law,",
+        "decisions[0].when[2].above: only stands beside",
+        "decisions[0].when[3].all[0].language: must be one of en,",
+        "decisions[0].when[3].all[1]: a condition has exactly one of",
+        "decisions[0].when[4].any: must list at least one",
+        "decisions[0].when[5]: a condition has exactly one of",
+        "decisions[0].when[6].not.not.not.not.not.not.not.not: is nested more than 8 deep",
+        "decisions[0].when[7].feedback: must be one of none, satisfied,",
+        "decisions[0].when[8].complexity: must be a text",
+        "decisions[0].when[9].kewyord: is not known here",
+    ] {
+        assert!(errors.iter().any(|e| e.starts_with(expected)), "no \"{expected}\" in {errors:#?}");
+    }
+}
+
+#[test]
+fn a_decision_may_overrule_policy_budget_and_stickiness() {
+    let with = |policy: Value, own: Value| {
+        let mut document = document();
+        document["policy"] = policy;
+        document["decisions"] = json!([{"name": "d", "models": ["small", "large"]}]);
+        document["decisions"][0].as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+        document
+    };
+    let read = |own: Value| Config::from_value(&with(json!({"alpha": 0.5}), own)).unwrap().routing;
+    let routing =
+        read(json!({"policy": {"kind": "static", "epsilon": 0.2}, "budget": 0.01, "scores": {"large": 0.4}}));
+    let policy = routing.policy_of(&routing.decisions[0]);
+    assert_eq!((policy.kind, policy.alpha, policy.epsilon), (PolicyKind::Static, 0.5, 0.2));
+    assert_eq!((policy.budget, routing.policy.budget), (Some(0.01), None));
+    assert_eq!((routing.decisions[0].score("large"), routing.decisions[0].score("small")), (0.4, 1.0));
+    for (sticky, expected) in [
+        (json!(true), StickyOverride::On),
+        (json!(false), StickyOverride::Off),
+        (json!({"margin": 0.25}), StickyOverride::Margin(0.25)),
+    ] {
+        assert_eq!(read(json!({"sticky": sticky})).decisions[0].sticky, Some(expected));
+    }
+    let refused = |policy: Value, own: Value| errors(&with(policy, own)).join("\n");
+    let beside = refused(json!({"budget": 0.1}), json!({"policy": {"cost_weight": 1.0}}));
+    assert!(beside.contains("decisions[0].policy.cost_weight: cannot stand beside a budget"), "{beside}");
+    let scores = refused(json!({}), json!({"scores": {"large": 0.2, "other": 0.5}, "sticky": "yes"}));
+    assert!(scores.contains("decisions[0].scores.large: must be a number between 0.3 and 1"), "{scores}");
+    assert!(scores.contains("\"other\" is not among the models"), "{scores}");
+    assert!(scores.contains("decisions[0].sticky: must be true, false or {margin: NUMBER}"), "{scores}");
+}
+
+#[test]
+fn rules_of_signals_are_checked_with_their_paths() {
+    let mut document = document();
+    document["signals"] = json!({
+        "keywords": [{"name": "k", "all": ["x"], "weights": {"y": 0.5, "x": 2}}, {"name": "k", "any": ["z"]}],
+        "embeddings": [{"name": "e", "candidates": [], "threshold": 2, "aggregation_method": "min"}],
+    });
+    let errors = errors(&document);
+    for expected in [
+        "signals.keywords[0].weights.x: must be a number between 0 and 1",
+        "signals.keywords: \"k\" is used twice",
+        "signals.keywords: keyword rule `k` weighs `y`",
+        "signals.embeddings[0].candidates: must list at least one text",
+        "signals.embeddings[0].threshold: must be between",
+        "signals.embeddings[0].aggregation_method: must be one of max, mean",
     ] {
         assert!(errors.iter().any(|e| e.starts_with(expected)), "no \"{expected}\" in {errors:#?}");
     }
@@ -313,11 +392,14 @@ fn the_json_schema_has_exactly_the_keys_the_reader_knows() {
     let endpoint = "/properties/encoder/properties/endpoint/properties";
     assert_eq!(known_keys("encoder.endpoint"), at(endpoint));
     assert_eq!(known_keys("encoder.endpoint.api_key"), at(&format!("{endpoint}/api_key/properties")));
-    assert_eq!(known_keys("decisions.[]"), at("/properties/decisions/items/properties"));
-    assert_eq!(
-        known_keys("signals.keywords.[]"),
-        at("/properties/signals/properties/keywords/items/properties")
-    );
+    let decision = "/properties/decisions/items/properties";
+    assert_eq!(known_keys("decisions.[]"), at(decision));
+    assert_eq!(known_keys("decisions.[].policy"), at(&format!("{decision}/policy/properties")));
+    assert_eq!(known_keys("decisions.[].when.[]"), at("/definitions/condition/properties"));
+    for list in ["keywords", "embeddings"] {
+        let items = format!("/properties/signals/properties/{list}/items/properties");
+        assert_eq!(known_keys(&format!("signals.{list}.[]")), at(&items));
+    }
 }
 
 #[test]

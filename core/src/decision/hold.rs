@@ -5,30 +5,33 @@
 //! teaches what the held model is worth, and estimates of other policies leave it out. Conversations explore with
 //! their first turn, and whenever they are free to move.
 
-use super::Candidate;
-use crate::config::{PolicyKind, Routing};
+use super::{Candidate, Terms};
+use crate::config::{PolicyKind, StickyOverride};
 
 /// The candidate (its index) that `previous`, an index of the models, is held on; `None` leaves the choice free.
-/// `best` is what the policy would take, `Some(None)` nothing of these: the default route, worth 0. `cost_weight` is λ.
+/// `best` is what the policy would take, `None` nothing of these: the default route, worth 0. `own` is what the decision
+/// says for itself.
 pub(super) fn held(
-    routing: &Routing,
+    terms: &Terms,
+    own: Option<StickyOverride>,
     candidates: &[Candidate],
     best: Option<usize>,
     previous: Option<usize>,
-    cost_weight: f64,
 ) -> Option<usize> {
+    let Terms { routing, policy, pace, .. } = terms;
+    let margin = routing.sticky.margin_of(own)?;
     // The others either never move or are there to gather evidence alike.
-    if !routing.sticky.enabled || routing.policy.kind != PolicyKind::Linucb {
+    if policy.kind != PolicyKind::Linucb {
         return None;
     }
     let previous = previous?;
     let is_held = |c: &Candidate| routing.routes.get(c.route).is_some_and(|r| r.model == previous);
     let index = candidates.iter().position(is_held)?;
-    let value = |c: &Candidate| f64::from(c.reward) - cost_weight * c.cost;
+    let value = |c: &Candidate| f64::from(c.reward) - pace.cost_weight * c.cost;
     let nothing = if best.is_none() { 0.0 } else { f64::NEG_INFINITY };
     let most = candidates.iter().map(value).fold(nothing, f64::max);
     let gain = most - value(candidates.get(index)?);
-    (gain <= f64::from(routing.sticky.margin)).then_some(index)
+    (gain <= f64::from(margin)).then_some(index)
 }
 
 /// Writes the propensities of a held turn.

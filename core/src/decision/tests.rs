@@ -1,5 +1,8 @@
+mod conditions;
 mod exploration;
 mod holding;
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -19,6 +22,8 @@ struct World {
     /// λ under a budget.
     cost_weight: f64,
     slack: f64,
+    /// The same for decisions with a budget of their own.
+    paces: BTreeMap<String, Pace>,
 }
 
 impl World {
@@ -35,7 +40,8 @@ impl World {
             "policy": {"alpha": 0.0, "epsilon": 0.1, "cost_weight": 0.0},
         });
         let (widths, observations) = ([1.0; 3], [1000; 3]);
-        Self { document, rewards: rewards.to_vec(), widths, observations, cost_weight: 0.0, slack: 0.0 }
+        let (cost_weight, slack, paces) = (0.0, 0.0, BTreeMap::new());
+        Self { document, rewards: rewards.to_vec(), widths, observations, cost_weight, slack, paces }
     }
 
     fn with(mut self, key: &str, value: Value) -> Self {
@@ -65,6 +71,7 @@ impl World {
             created_ms: 0,
             observations: routing.routes.iter().map(|r| self.observations[r.model]).collect(),
             pace: Pace { cost_weight, slack: self.slack },
+            paces: self.paces.clone(),
             routing,
         };
         Snapshot::new(meta, features, &routes).unwrap()
@@ -146,6 +153,47 @@ fn the_first_rule_whose_conditions_all_hold_decides() {
     assert_eq!(rule(Signals { code: 0.9, math: 0.9, ..Default::default() }), Ok(0));
     assert_eq!(rule(Signals { math: 0.9, ..Default::default() }), Ok(1));
     assert_eq!(rule(Signals::default()), Err(NoDecision::NoRule));
+}
+
+/// The candidate that the only decision takes, with these keys of its own.
+fn taken(world: World, own: Value) -> Option<usize> {
+    let mut decision = json!({"name": "d", "models": ["free", "cheap", "dear"]});
+    decision.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+    world.with("decisions", json!([decision])).chosen(0.99)
+}
+
+#[test]
+fn a_decision_may_go_by_a_policy_of_its_own() {
+    let world = || World::new(&[0.1, 0.5, 0.6]);
+    assert_eq!(taken(world(), json!({})), Some(2));
+    assert_eq!(
+        taken(world(), json!({"policy": {"cost_weight": 20.0}})),
+        Some(1),
+        "dear costs 10 times as much"
+    );
+    assert_eq!(taken(world(), json!({"policy": {"kind": "static"}})), Some(0));
+    let unsure = World { widths: [10.0, 0.0, 0.0], ..world() };
+    assert_eq!(taken(unsure, json!({"policy": {"alpha": 1.0, "epsilon": 0.0}})), Some(0), "for its bonus");
+}
+
+#[test]
+fn the_static_policy_takes_the_highest_score_and_of_equals_the_first() {
+    let by =
+        |scores: Value| taken(World::new(&[0.5]), json!({"policy": {"kind": "static"}, "scores": scores}));
+    assert_eq!(by(json!({"free": 0.4, "cheap": 0.8, "dear": 0.7})), Some(1));
+    assert_eq!(by(json!({"free": 0.9})), Some(1), "those without a score have 1");
+    assert_eq!(by(json!({"free": 0.7, "cheap": 0.7, "dear": 0.7})), Some(0));
+}
+
+#[test]
+fn a_decision_with_a_budget_goes_by_its_own_price_of_a_dollar() {
+    let world = |weight: f64| {
+        let paces = [("d".to_owned(), Pace { cost_weight: weight, slack: 0.0 })].into();
+        World { paces, ..World::new(&[-0.9, -0.5, -0.4]) }
+    };
+    let policy = json!({"budget": 0.01, "policy": {"epsilon": 0.0}});
+    assert_eq!(taken(world(0.0), policy.clone()), Some(2), "and has no bar at 0");
+    assert_eq!(taken(world(50.0), policy), Some(1));
 }
 
 #[test]

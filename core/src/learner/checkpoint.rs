@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arm::ArmStats;
 use super::memory::Observed;
+use super::pacing::Pacer;
 use super::{Base, Learner, fit};
 use crate::context::Context;
 use crate::policy::{Features, Landmarks, Projection};
@@ -25,6 +26,20 @@ pub struct Saved {
     arms: BTreeMap<String, ArmStats>,
     /// Observations that the features may still be refitted to; `None` once they are final.
     memory: Option<Vec<SavedObservation>>,
+    budgets: SavedBudgets,
+}
+
+/// Where every budget stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct SavedBudgets {
+    pub(super) all: SavedPacer,
+    /// By the decisions' names.
+    pub(super) own: BTreeMap<String, SavedPacer>,
+}
+
+/// Dollars left and the requests that λ is solved over, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct SavedPacer {
     ledger: f64,
     recent: Vec<SavedRequest>,
 }
@@ -79,18 +94,12 @@ impl Learner {
             reward: seen.reward,
             length: seen.length,
         };
-        let request = |(route, context, facts): (&str, &Context, &RequestFacts)| SavedRequest {
-            route: route.to_owned(),
-            context: Some(context.clone()),
-            facts: facts.clone(),
-        };
         Saved {
             encoder: self.base.fingerprint(),
             landmarks,
             arms: self.arms.clone(),
             memory: self.memory.all().map(|all| all.iter().map(observation).collect()),
-            ledger: self.pacer.ledger(),
-            recent: self.pacer.recent().map(request).collect(),
+            budgets: self.budgets.save(),
         }
     }
 
@@ -118,9 +127,7 @@ impl Learner {
         learner.arms = saved.arms;
         let memory = saved.memory.map(|all| all.into_iter().map(SavedObservation::restored).collect());
         learner.memory.replace(memory.map_or(Ok(None), |all: Option<_>| all.ok_or(NO_CONTEXT).map(Some))?);
-        let recent = saved.recent.into_iter().map(|r| Some((r.route, r.context?, r.facts)));
-        let recent = recent.collect::<Option<Vec<_>>>().ok_or(NO_CONTEXT)?;
-        learner.pacer.restore(saved.ledger, recent, &learner.features);
+        learner.budgets.restore(saved.budgets, &learner.features).ok_or(NO_CONTEXT)?;
         Ok(learner)
     }
 
@@ -142,7 +149,7 @@ impl Learner {
         let k = learner.features.size();
         learner.arms.values_mut().for_each(|arm| *arm = ArmStats::after(k, arm.observations()));
         learner.memory.replace(None);
-        learner.pacer.refit(&learner.features);
+        learner.budgets.refit(&learner.features);
         Some(learner)
     }
 }
@@ -154,6 +161,24 @@ impl SavedLandmarks {
         let columns = self.projection.len() / self.rows.max(1);
         let projection = Projection::new(self.rows, columns, self.projection)?;
         Landmarks::new(projection, self.points, self.whitening)
+    }
+}
+
+impl SavedPacer {
+    pub(super) fn of(pacer: &Pacer) -> Self {
+        let request = |(route, context, facts): (&str, &Context, &RequestFacts)| SavedRequest {
+            route: route.to_owned(),
+            context: Some(context.clone()),
+            facts: facts.clone(),
+        };
+        Self { ledger: pacer.ledger(), recent: pacer.recent().map(request).collect() }
+    }
+
+    /// `None` if a request has no context.
+    pub(super) fn restore(self, pacer: &mut Pacer, features: &Features) -> Option<()> {
+        let recent = self.recent.into_iter().map(|r| Some((r.route, r.context?, r.facts)));
+        pacer.restore(self.ledger, recent.collect::<Option<_>>()?, features);
+        Some(())
     }
 }
 

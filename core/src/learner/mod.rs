@@ -5,6 +5,7 @@
 //! their order, so a rebuild from the replay log *is* the state.
 
 mod arm;
+mod budgets;
 mod checkpoint;
 mod cholesky;
 mod evidence;
@@ -28,8 +29,8 @@ pub use arm::ArmStats;
 pub use checkpoint::Saved;
 pub use pacing::Pace;
 
+use budgets::Budgets;
 use memory::{Memory, Observed};
-use pacing::Pacer;
 
 /// Everything learned, by the routes' names, so that a changed configuration keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +41,7 @@ pub struct Learner {
     features: Features,
     arms: BTreeMap<String, ArmStats>,
     memory: Memory,
-    pacer: Pacer,
+    budgets: Budgets,
 }
 
 /// What an encoder gives the learner to start with.
@@ -96,7 +97,12 @@ impl Learner {
             false => Features::Landmarks(Landmarks::none(base.projection.clone())),
         };
         let memory = Memory::new(!config.whole_context);
-        Self { config, base, features, arms: BTreeMap::new(), memory, pacer: Pacer::new(budget) }
+        Self { config, base, features, arms: BTreeMap::new(), memory, budgets: Budgets::new(budget) }
+    }
+
+    /// The same with budgets of single decisions, by their names: dollars that one of their requests may cost.
+    pub fn with_budgets(self, own: BTreeMap<String, f64>) -> Self {
+        Self { budgets: self.budgets.with_own(own), ..self }
     }
 
     /// The features it works in at the moment.
@@ -144,7 +150,7 @@ impl Learner {
     /// Takes note of a request that was decided, and of the dollars it cost in the end: what the budget is paced by.
     pub fn spent(&mut self, route: &str, context: &Arc<Context>, facts: &RequestFacts, dollars: f64) {
         if context.values().len() == self.features.columns() {
-            self.pacer.spent(route, context, &self.features, facts, dollars);
+            self.budgets.spent(route, context, &self.features, facts, dollars);
         }
     }
 
@@ -162,8 +168,8 @@ impl Learner {
         let malformed = || SnapshotError::Malformed("the learner's statistics are not finite".into());
         let routes = self.params(&routing).ok_or_else(malformed)?;
         let observations = routing.routes.iter().map(|r| self.observations(&r.name)).collect();
-        let pace = self.pacer.pace(&routing, &routes);
-        let meta = SnapshotMeta { schema: SCHEMA, version, created_ms, observations, pace, routing };
+        let (pace, paces) = self.budgets.paces(&routing, &routes);
+        let meta = SnapshotMeta { schema: SCHEMA, version, created_ms, observations, pace, paces, routing };
         Snapshot::new(meta, self.features.clone(), &routes)
     }
 
@@ -204,7 +210,7 @@ impl Learner {
             let arm = self.arms.entry(seen.route.to_string()).or_insert_with(|| ArmStats::new(k));
             arm.observe(&z, seen.reward, seen.length, self.config.forgetting);
         }
-        self.pacer.refit(&self.features);
+        self.budgets.refit(&self.features);
         self.memory.fitted();
     }
 

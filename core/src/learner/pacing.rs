@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Routing;
+use crate::config::{PolicyKind, PolicyParams, Routing};
 use crate::context::Context;
 use crate::cost::predicted_cost;
 use crate::policy::Features;
@@ -128,15 +128,15 @@ impl Pacer {
         }
     }
 
-    /// λ by the configuration if there is no budget, else the one that spends it.
-    pub(super) fn pace(&self, routing: &Routing, params: &[RouteParams]) -> Pace {
+    /// λ by `policy` if there is no budget, else the one that spends it.
+    pub(super) fn pace(&self, routing: &Routing, policy: &PolicyParams, params: &[RouteParams]) -> Pace {
         let Some(budget) = self.budget else {
-            return Pace { cost_weight: f64::from(routing.policy.cost_weight), slack: 0.0 };
+            return Pace { cost_weight: f64::from(policy.cost_weight), slack: 0.0 };
         };
         let offers: Vec<Vec<Offer>> = self.recent.iter().map(|r| r.offers(routing, params)).collect();
         // Exploration spends up to its share of the budget, whatever λ is; half of it as a rule.
         let target = (budget + self.ledger / HORIZON).clamp(AIM[0] * budget, AIM[1] * budget)
-            - 0.5 * budget * f64::from(routing.policy.epsilon);
+            - 0.5 * budget * f64::from(policy.epsilon);
         let free = mean_cost(&offers, 0.0);
         if free <= target {
             return Pace { cost_weight: 0.0, slack: target - free };
@@ -150,14 +150,19 @@ impl Request {
     fn offers(&self, routing: &Routing, params: &[RouteParams]) -> Vec<Offer> {
         let own = routing.routes.iter().find(|r| *r.name == *self.route);
         let Some(decision) = own.and_then(|r| routing.decisions.get(r.decision)) else { return vec![] };
+        let policy = routing.policy_of(decision);
         let offer = |route: &usize| {
             let price = routing.models.get(routing.routes.get(*route)?.model)?.price;
             let known = params.get(*route)?;
             let score = known.params().score(&self.z);
-            let value = score.reward + routing.policy.alpha * score.width;
+            let value = score.reward + policy.alpha * score.width;
             Some((value, predicted_cost(price, score.length, &self.facts)))
         };
-        decision.routes.iter().filter_map(offer).collect()
+        match policy.kind {
+            // λ changes nothing there.
+            PolicyKind::Static => routing.best_score(&decision.routes).iter().filter_map(offer).collect(),
+            _ => decision.routes.iter().filter_map(offer).collect(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Dial, Evidence, Knob, Rewarded, Setting, Side};
 use crate::config::{Condition, DecisionRule, OptimizerConfig, Routing, SignalName};
-use crate::decision::holds;
+use crate::decision::{holds, score_of};
 use crate::signals::Signals;
 
 /// What tuning needs of a record.
@@ -164,15 +164,6 @@ fn configured_threshold(configured: &Routing, decision: &DecisionRule, signal: S
 
 fn value_of(settings: &BTreeMap<Knob, Setting>, knob: &Knob, configured: f64) -> f64 {
     settings.get(knob).filter(|s| s.configured == configured).map_or(configured, |s| s.value)
-}
-
-fn score_of(signal: SignalName, signals: &Signals) -> f32 {
-    match signal {
-        SignalName::Code => signals.code,
-        SignalName::Math => signals.math,
-        SignalName::Question => signals.question,
-        SignalName::Complexity => signals.complexity,
-    }
 }
 
 /// Highest priority first; of equals the document's order. Routes find their decisions again.

@@ -5,7 +5,7 @@
 pub(super) const LANES: usize = 8;
 
 /// `Σ aᵢbᵢ` over the shorter of the two.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let n = a.len().min(b.len());
     // Cut first: the rests after the last eight must be those of the same places.
     let (a, b) = (a.get(..n).unwrap_or(a), b.get(..n).unwrap_or(b));

@@ -104,12 +104,13 @@ mod tests {
     fn signals_pass_through_and_the_mean_embedding_projects_to_zero() {
         let mean = [0.5, 0.5, 0.0];
         let p = Projection::from_components(2, &mean, &[1.0, 0.0, 0.0, 0.0, 0.0, 1.0]).unwrap();
-        let signals = Signals { code: 1.0, ..Default::default() };
+        let mut signals = Signals::default();
+        signals.domain.0[0] = 1.0;
         let x = Context::new(Some(&mean), 3, &signals, &RequestFacts::default());
         let z = p.apply(x.values());
         assert_eq!(z.len(), p.rows());
         assert!(z[..2].iter().all(|v| v.abs() < 1e-3), "centred: {z:?}");
-        assert_eq!(z[2], 1.0, "code is the first signal that exists");
+        assert_eq!(z[2], 1.0, "business is the first signal");
     }
 
     #[test]
@@ -117,7 +118,8 @@ mod tests {
         let p = Projection::from_components(0, &[], &[]).unwrap();
         let (mut center, mut scale) = (vec![0.0; p.rows()], vec![1.0; p.rows()]);
         (center[0], scale[0]) = (0.25, 4.0);
-        let signals = Signals { code: 1.0, ..Default::default() };
+        let mut signals = Signals::default();
+        signals.domain.0[0] = 1.0;
         let x = Context::new(None, 0, &signals, &RequestFacts::default());
         assert_eq!(p.rescaled(&center, &scale).unwrap().apply(x.values())[0], 3.0);
     }

@@ -150,8 +150,10 @@ impl<'a> Body<'a> {
         let tokens = conversation.total.tokens(conversation.messages, conversation.images, tool_bytes);
         let max_output = self.max_output_tokens.or(self.max_completion_tokens).or(self.max_tokens);
         RequestFacts {
-            user_turns: conversation.user_turns,
-            turns: conversation.turns,
+            // A harness's words alone are a turn where nobody else has said anything.
+            user_turns: conversation.user_turns.max(1),
+            turns: conversation.turns.max(1),
+            replies: conversation.last_user_replies || name(&self.previous_response_id).is_some(),
             complaints: conversation.complaints,
             images: conversation.images,
             tools: saturate(tools().count() as u64),

@@ -1,7 +1,10 @@
 //! Walks the messages of a request, judges their shape and counts what is in them.
 
+use std::borrow::Cow;
+
 use super::complaints::complains;
 use super::error::RequestError;
+use super::harness::user_words;
 use super::measure::{Length, saturate};
 use super::node::{Key, Node};
 use super::thread::ThreadHasher;
@@ -57,9 +60,12 @@ pub(super) struct Conversation<'n> {
     pub(super) continues: bool,
     /// Hashes what is added, if it is asked to.
     pub(super) thread: Option<ThreadHasher>,
-    last_user: Vec<&'n str>,
+    /// What the user said last, without the words of a harness.
+    last_user: Vec<Cow<'n, str>>,
+    /// What the last user message of a harness's words alone holds.
+    last_harness: Vec<&'n str>,
     /// Whether an answer stands before the last user turn; only then can it complain.
-    last_user_replies: bool,
+    pub(super) last_user_replies: bool,
     answered: bool,
 }
 
@@ -113,9 +119,13 @@ impl<'n> Conversation<'n> {
         Ok(())
     }
 
-    /// The last user turn that has text: its texts joined by `\n`, trimmed.
+    /// The last user turn that has text: its texts joined by `\n`, trimmed. A harness's words count only where there
+    /// are no others.
     pub(super) fn prompt(&self) -> Option<String> {
-        let joined = self.last_user.join("\n");
+        let joined = match self.last_user.as_slice() {
+            [] => self.last_harness.join("\n"),
+            said => said.join("\n"),
+        };
         let trimmed = joined.trim();
         match trimmed.len() {
             0 => None,
@@ -167,16 +177,7 @@ impl<'n> Conversation<'n> {
                 self.answered = true;
             }
             Speaker::User if holding.texts.iter().any(|text| !text.trim().is_empty()) => {
-                self.turns += 1;
-                self.user_turns += 1;
-                let before = std::mem::replace(&mut self.last_user, holding.texts);
-                let complained = self.last_user_replies && before.iter().any(|text| complains(text));
-                self.complaints += u32::from(complained);
-                self.last_user_replies = self.answered;
-                self.continues = false;
-                if let Some(thread) = &mut self.thread {
-                    thread.turn();
-                }
+                self.add_user(holding)
             }
             // A user turn without text holds results of tools, unless it holds pictures.
             Speaker::User => self.continues |= holding.images == 0,
@@ -193,6 +194,26 @@ impl<'n> Conversation<'n> {
         {
             thread.speaker(speaker as u8);
             texts().for_each(|text| thread.add(text));
+        }
+    }
+
+    fn add_user(&mut self, holding: Holding<'n>) {
+        let words = user_words(&holding.texts);
+        if words.is_empty() {
+            self.last_harness = holding.texts;
+            // As a tool's result is: the user has said nothing new.
+            self.continues = true;
+            return;
+        }
+        self.turns += 1;
+        self.user_turns += 1;
+        let before = std::mem::replace(&mut self.last_user, words);
+        let complained = self.last_user_replies && before.iter().any(|text| complains(text));
+        self.complaints += u32::from(complained);
+        self.last_user_replies = self.answered;
+        self.continues = false;
+        if let Some(thread) = &mut self.thread {
+            thread.turn();
         }
     }
 }

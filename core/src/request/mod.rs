@@ -10,6 +10,7 @@ mod body;
 mod complaints;
 mod conversation;
 mod error;
+mod harness;
 mod measure;
 mod node;
 mod rewrite;
@@ -54,7 +55,8 @@ const APIS: [(Api, &str, &str); 4] = [
 pub struct PromptRequest {
     /// The format of the body.
     pub api: Api,
-    /// The text of the last user turn, its parts joined by `\n`, trimmed; never empty.
+    /// What the user said last: the text of the last user turn without what an agent's harness put there (see
+    /// `harness`), its parts joined by `\n`, trimmed; never empty.
     pub prompt: String,
     /// The model the client named; `None` when absent or null.
     pub model: Option<String>,
@@ -75,10 +77,12 @@ pub struct PromptRequest {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RequestFacts {
-    /// User messages that hold text, the last one included.
+    /// User messages in which the user says something, the last one included.
     pub user_turns: u32,
-    /// User messages that hold text plus assistant messages; system and tool messages do not count.
+    /// The same plus assistant messages; system and tool messages do not count.
     pub turns: u32,
+    /// Whether the last user turn follows an answer, of this body or by `previous_response_id`.
+    pub replies: bool,
     /// User turns before the last that complain about the answer they got.
     pub complaints: u32,
     /// Images in the whole conversation, those inside tool results included.

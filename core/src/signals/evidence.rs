@@ -1,5 +1,6 @@
-//! The words and phrases that speak for code, mathematics, a question or demands.
+//! The words and phrases that speak for code, mathematics, a question, demands, or a mode of work.
 
+use super::mode::{KEYWORDS, MODES, Mode, ModeSignal, WEIGHT};
 use super::phrases::Phrases;
 
 /// What a phrase speaks for.
@@ -11,7 +12,12 @@ pub(super) enum Topic {
     Question,
     /// A demand on the answer.
     Demand,
+    /// A kind of work; its own table is in `mode.rs`.
+    Mode(Mode),
 }
+
+/// Topics there are.
+const TOPICS: usize = 4 + MODES.len();
 
 /// Phrases with one topic and one weight: how far a single one convinces, in 0..1.
 type Row = (Topic, f32, &'static [&'static str]);
@@ -71,43 +77,69 @@ pub(super) struct Evidence {
     meanings: Vec<(Topic, f32)>,
 }
 
-/// How strongly a prompt's phrases speak for each topic, in 0..1, and how many demands it makes.
+/// How strongly a prompt's phrases speak for each topic, in 0..1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Found {
     pub(super) code: f32,
     pub(super) math: f32,
     pub(super) question: f32,
     pub(super) demand: f32,
+    pub(super) mode: ModeSignal,
+}
+
+// === impl Topic ===
+
+impl Topic {
+    /// Its place among the topics.
+    fn index(self) -> usize {
+        match self {
+            Topic::Code => 0,
+            Topic::Math => 1,
+            Topic::Question => 2,
+            Topic::Demand => 3,
+            Topic::Mode(mode) => 4 + mode as usize,
+        }
+    }
 }
 
 // === impl Evidence ===
 
 impl Evidence {
     pub(super) fn new() -> Result<Self, String> {
-        let rows =
-            || TABLE.iter().flat_map(|(topic, weight, row)| row.iter().map(move |p| (*p, (*topic, *weight))));
-        let phrases = Phrases::new(rows().map(|(phrase, _)| phrase), false)?;
-        Ok(Evidence { phrases, meanings: rows().map(|(_, meaning)| meaning).collect() })
+        let topics = TABLE.iter().map(|(topic, weight, row)| (*topic, *weight, *row));
+        let modes = KEYWORDS.iter().map(|(mode, row)| (Topic::Mode(*mode), WEIGHT, *row));
+        let (mut phrases, mut meanings) = (Vec::new(), Vec::new());
+        for (topic, weight, row) in topics.chain(modes) {
+            phrases.extend_from_slice(row);
+            meanings.extend(row.iter().map(|_| (topic, weight)));
+        }
+        Ok(Evidence { phrases: Phrases::new(phrases, false)?, meanings })
     }
 
     /// Each phrase counts once, however often it occurs, and in the table's order, so that the product of
-    /// doubts is the same to the bit whatever the order in the text.
-    pub(super) fn find(&self, text: &str) -> Found {
+    /// doubts is the same to the bit whatever the order in the text. `folded` is in lower case.
+    pub(super) fn find(&self, folded: &str) -> Found {
         let mut seen = vec![false; self.meanings.len()];
-        self.phrases.find(text, |phrase| {
+        self.phrases.find(folded, |phrase| {
             if let Some(seen) = seen.get_mut(phrase) {
                 *seen = true;
             }
         });
-        let conviction = |topic: Topic| {
-            let weights = self.meanings.iter().zip(&seen).filter(|((of, _), seen)| **seen && *of == topic);
-            either(weights.map(|((_, weight), _)| *weight))
-        };
+        let mut doubts = [1.0_f32; TOPICS];
+        for ((topic, weight), _) in self.meanings.iter().zip(seen).filter(|(_, seen)| *seen) {
+            if let Some(doubt) = doubts.get_mut(topic.index()) {
+                *doubt *= 1.0 - weight;
+            }
+        }
+        let conviction = |topic: Topic| doubts.get(topic.index()).map_or(0.0, |doubt| 1.0 - doubt);
+        let mut modes =
+            MODES.map(|(_, kind)| ModeSignal { kind, score: conviction(Topic::Mode(kind)) }).into_iter();
         Found {
             code: conviction(Topic::Code),
             math: conviction(Topic::Math),
             question: conviction(Topic::Question),
             demand: conviction(Topic::Demand),
+            mode: modes.find(|mode| mode.score > 0.0).unwrap_or_default(),
         }
     }
 }

@@ -1,29 +1,29 @@
-//! What a user's turn says of the answer before it.
+//! What a turn says of the answer before it.
 
 use serde::{Deserialize, Serialize};
 
-/// The kinds of what a turn says of the answer before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What the user makes of the last answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FeedbackKind {
-    /// Nothing: a new task or question.
+    /// Nothing, or there is no answer before this turn.
     #[default]
     None,
     /// It was good.
     Satisfied,
-    /// It was not understood.
+    /// It was not clear.
     NeedClarification,
-    /// Another version is wanted.
+    /// It was not what was wanted.
     WantDifferent,
-    /// It is false or does not work.
+    /// It was wrong.
     WrongAnswer,
 }
 
-/// The kind that a turn most probably is.
+/// The likeliest kind and its probability, 0..=1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FeedbackSignal {
-    /// The kind.
+    /// What kind.
     pub kind: FeedbackKind,
-    /// Its probability, 0..=1.
+    /// How likely it is.
     pub score: f32,
 }

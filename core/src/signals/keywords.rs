@@ -1,6 +1,6 @@
 //! Keyword rules: the operator's own words that say what a prompt is about.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,18 +12,28 @@ const MAX_KEYWORD_BYTES: usize = 200;
 const MAX_NAMED: usize = 4;
 /// From here on another occurrence changes nothing in f32.
 const MAX_COUNTED: u32 = 24;
+/// What one occurrence convinces, unless the rule says otherwise.
+const WEIGHT: f32 = 0.5;
 
-/// A rule that fires when any of its keywords occurs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A rule that fires when the right keywords occur. Keywords are words or phrases; they match whole words (in scripts
+/// with spaces between words), across any white space.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct KeywordRule {
     /// The rule's name; unique.
     pub name: String,
-    /// Words or phrases. They match whole words (in scripts with spaces between words), across any white
-    /// space.
+    /// At least one of these must occur, unless there are none.
     pub any: Vec<String>,
+    /// All of these must occur.
+    pub all: Vec<String>,
+    /// None of these may occur.
+    pub none: Vec<String>,
     /// Whether upper and lower case are told apart; not by default.
-    #[serde(default)]
     pub case_sensitive: bool,
+    /// What one occurrence convinces, 0..=1.
+    pub weight: f32,
+    /// The same for single keywords of `any` and `all`, as they are spelled there.
+    pub weights: BTreeMap<String, f32>,
 }
 
 /// A rule that fired.
@@ -33,15 +43,38 @@ pub struct KeywordHit {
     pub rule: String,
     /// Its keywords that occurred, as the rule spells them and in its order; distinct, at most 4.
     pub matched: Vec<String>,
-    /// 1 - 2⁻ⁿ for n occurrences, of one keyword or of several.
+    /// 1 - Π(1 - w) over all occurrences of keywords of weight w.
     pub score: f32,
 }
 
 /// The compiled rules.
 #[derive(Debug)]
 pub(super) struct Keywords {
-    rules: Vec<KeywordRule>,
+    rules: Vec<Rule>,
     sets: [Set; 2],
+}
+
+/// A rule with its keywords in one list.
+#[derive(Debug)]
+struct Rule {
+    name: String,
+    keywords: Vec<Keyword>,
+    /// Whether one of [`Role::Any`] must occur.
+    needs_any: bool,
+}
+
+#[derive(Debug)]
+struct Keyword {
+    text: String,
+    role: Role,
+    weight: f32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Role {
+    Any,
+    All,
+    None,
 }
 
 /// The keywords of all rules of one sort of case.
@@ -52,11 +85,35 @@ struct Set {
     owners: Vec<(usize, usize)>,
 }
 
-/// What was found for one rule.
-#[derive(Clone, Default)]
-struct Tally {
-    occurrences: u32,
-    matched: BTreeSet<usize>,
+// === impl KeywordRule ===
+
+impl Default for KeywordRule {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            any: vec![],
+            all: vec![],
+            none: vec![],
+            case_sensitive: false,
+            weight: WEIGHT,
+            weights: BTreeMap::new(),
+        }
+    }
+}
+
+impl KeywordRule {
+    fn keywords(&self) -> impl Iterator<Item = (&String, Role)> {
+        let lists = [(&self.any, Role::Any), (&self.all, Role::All), (&self.none, Role::None)];
+        lists.into_iter().flat_map(|(list, role)| list.iter().map(move |keyword| (keyword, role)))
+    }
+
+    fn folded(&self, keyword: &str) -> String {
+        fold(keyword.trim(), self.case_sensitive)
+    }
+
+    fn weight_of(&self, keyword: &str) -> f32 {
+        self.weights.get(keyword).copied().unwrap_or(self.weight)
+    }
 }
 
 // === impl Keywords ===
@@ -75,50 +132,99 @@ impl Keywords {
         if !faults.is_empty() {
             return Err(faults.join("; "));
         }
-        Ok(Keywords { rules: rules.to_vec(), sets: [Set::new(rules, false)?, Set::new(rules, true)?] })
+        let compiled: Vec<Rule> = rules.iter().map(Rule::new).collect();
+        let set = |case_sensitive: bool| {
+            let which =
+                |(_, (rule, _)): &(usize, (&KeywordRule, &Rule))| rule.case_sensitive == case_sensitive;
+            let rules = rules.iter().zip(&compiled).enumerate().filter(which);
+            Set::new(rules.map(|(place, (_, rule))| (place, rule)), case_sensitive)
+        };
+        let sets = [set(false)?, set(true)?];
+        Ok(Keywords { rules: compiled, sets })
     }
 
-    pub(super) fn find(&self, text: &str) -> Vec<KeywordHit> {
-        let mut tallies = vec![Tally::default(); self.rules.len()];
-        for set in &self.sets {
+    /// The rules that fire on `text`, in their order; `folded` is the same text in lower case, if that is at hand.
+    pub(super) fn find(&self, text: &str, folded: Option<&str>) -> Vec<KeywordHit> {
+        let mut counts: Vec<Vec<u32>> = self.rules.iter().map(|rule| vec![0; rule.keywords.len()]).collect();
+        let [blind, sensitive] = &self.sets;
+        let mut count = |set: &Set, text: &str| {
             set.phrases.find(text, |phrase| {
                 let Some(&(rule, keyword)) = set.owners.get(phrase) else { return };
-                let Some(tally) = tallies.get_mut(rule) else { return };
-                tally.occurrences = tally.occurrences.saturating_add(1);
-                tally.matched.insert(keyword);
+                if let Some(count) = counts.get_mut(rule).and_then(|counts| counts.get_mut(keyword)) {
+                    *count = count.saturating_add(1);
+                }
             });
+        };
+        match folded {
+            _ if blind.owners.is_empty() => {}
+            Some(folded) => count(blind, folded),
+            None => count(blind, &fold(text, false)),
         }
-        let hits = self.rules.iter().zip(tallies).filter(|(_, tally)| tally.occurrences > 0);
-        hits.map(|(rule, tally)| hit(rule, &tally)).collect()
+        if !sensitive.owners.is_empty() {
+            count(sensitive, &fold(text, true));
+        }
+        self.rules.iter().zip(&counts).filter_map(|(rule, counts)| rule.hit(counts)).collect()
+    }
+}
+
+// === impl Rule ===
+
+impl Rule {
+    /// A keyword that is there twice must not count twice: the first stays.
+    fn new(rule: &KeywordRule) -> Self {
+        let mut seen = BTreeSet::new();
+        let distinct = rule.keywords().filter(|(text, _)| seen.insert(rule.folded(text)));
+        let keyword = |(text, role): (&String, Role)| Keyword {
+            text: text.clone(),
+            role,
+            weight: rule.weight_of(text),
+        };
+        Rule {
+            name: rule.name.clone(),
+            keywords: distinct.map(keyword).collect(),
+            needs_any: !rule.any.is_empty(),
+        }
+    }
+
+    /// `counts` are the occurrences of each keyword.
+    fn hit(&self, counts: &[u32]) -> Option<KeywordHit> {
+        let occur = |role: Role| {
+            self.keywords
+                .iter()
+                .zip(counts)
+                .filter(move |(keyword, _)| keyword.role == role)
+                .map(|(_, n)| *n > 0)
+        };
+        let fires = !occur(Role::None).any(|it| it)
+            && occur(Role::All).all(|it| it)
+            && (!self.needs_any || occur(Role::Any).any(|it| it));
+        if !fires {
+            return None;
+        }
+        let found = || self.keywords.iter().zip(counts).filter(|(_, n)| **n > 0);
+        // In the rule's order, so that the product is the same to the bit whatever the order in the text.
+        let doubt = found().fold(1.0_f32, |doubt, (keyword, n)| {
+            (0..(*n).min(MAX_COUNTED)).fold(doubt, |doubt, _| doubt * (1.0 - keyword.weight))
+        });
+        let matched = found().take(MAX_NAMED).map(|(keyword, _)| keyword.text.clone()).collect();
+        Some(KeywordHit { rule: self.name.clone(), matched, score: 1.0 - doubt })
     }
 }
 
 // === impl Set ===
 
 impl Set {
-    fn new(rules: &[KeywordRule], case_sensitive: bool) -> Result<Self, String> {
+    fn new<'r>(rules: impl Iterator<Item = (usize, &'r Rule)>, case_sensitive: bool) -> Result<Self, String> {
         let mut owners = Vec::new();
         let mut phrases = Vec::new();
-        for (place, rule) in
-            rules.iter().enumerate().filter(|(_, rule)| rule.case_sensitive == case_sensitive)
-        {
-            let mut seen = BTreeSet::new();
-            for (keyword, phrase) in rule.any.iter().enumerate() {
-                // A keyword that is there twice must not count twice.
-                if seen.insert(fold(phrase.trim(), case_sensitive)) {
-                    owners.push((place, keyword));
-                    phrases.push(phrase.trim());
-                }
+        for (place, rule) in rules {
+            for (keyword, Keyword { text, .. }) in rule.keywords.iter().enumerate() {
+                owners.push((place, keyword));
+                phrases.push(text.trim());
             }
         }
         Ok(Set { phrases: Phrases::new(phrases, case_sensitive)?, owners })
     }
-}
-
-fn hit(rule: &KeywordRule, tally: &Tally) -> KeywordHit {
-    let half_to_the_n = (0..tally.occurrences.min(MAX_COUNTED)).fold(1.0_f32, |half, _| half * 0.5);
-    let named = tally.matched.iter().take(MAX_NAMED).filter_map(|&place| rule.any.get(place));
-    KeywordHit { rule: rule.name.clone(), matched: named.cloned().collect(), score: 1.0 - half_to_the_n }
 }
 
 fn fault(index: usize, rule: &KeywordRule) -> Option<String> {
@@ -126,12 +232,27 @@ fn fault(index: usize, rule: &KeywordRule) -> Option<String> {
     if name.trim().is_empty() {
         return Some(format!("keyword rule {} has no name", index + 1));
     }
-    if rule.any.is_empty() {
-        return Some(format!("keyword rule `{name}` has no keywords"));
+    if rule.any.is_empty() && rule.all.is_empty() {
+        return Some(format!("keyword rule `{name}` has no keywords: list some under `any` or `all`"));
     }
-    if rule.any.iter().any(|keyword| keyword.trim().is_empty()) {
+    if rule.keywords().any(|(keyword, _)| keyword.trim().is_empty()) {
         return Some(format!("keyword rule `{name}` has an empty keyword"));
     }
-    let too_long = rule.any.iter().any(|keyword| keyword.len() > MAX_KEYWORD_BYTES);
+    let mut roles = BTreeMap::new();
+    for (keyword, role) in rule.keywords() {
+        if *roles.entry(rule.folded(keyword)).or_insert(role) != role {
+            return Some(format!("keyword rule `{name}` has `{keyword}` in two of its lists"));
+        }
+    }
+    let known = |keyword: &String| rule.any.contains(keyword) || rule.all.contains(keyword);
+    if let Some(keyword) = rule.weights.keys().find(|keyword| !known(keyword)) {
+        return Some(format!(
+            "keyword rule `{name}` weighs `{keyword}`, which is neither in `any` nor in `all`"
+        ));
+    }
+    if rule.weights.values().chain([&rule.weight]).any(|weight| !(0.0..=1.0).contains(weight)) {
+        return Some(format!("keyword rule `{name}` has a weight outside 0..1"));
+    }
+    let too_long = rule.keywords().any(|(keyword, _)| keyword.len() > MAX_KEYWORD_BYTES);
     too_long.then(|| format!("keyword rule `{name}` has a keyword of more than {MAX_KEYWORD_BYTES} bytes"))
 }

@@ -1,17 +1,26 @@
-//! This room reads the plain signals off a prompt's text: keyword rules, and how much it looks like code,
-//! mathematics, a question or a hard task, and in which language it is.
+//! This room reads the signals off a prompt: keyword rules, how much it looks like code, mathematics, a question or a
+//! hard task, its language and its mode of work; and, where it has an embedding, embedding rules, its domain, whether
+//! facts want checking, and what it says of the answer before it.
 //!
-//! It must not know embeddings, routes, configuration files or hosts. What it finds is the same to the
-//! bit on every platform, because the sidecar replays the filter's decisions: scores use only `+ - * /`.
+//! It must not know routes, configuration files or hosts, nor where embeddings come from. What it finds is the same to
+//! the bit on every platform, because the sidecar replays the filter's decisions: scores use only `+ - * /`, sums have a
+//! fixed order, and `exp` is libm's.
 //!
 //! Its cost has a ceiling. Scores are read off at most 2,000 characters of a prompt's head and as many of
-//! its tail, keywords off 8 KiB of each; only lines and characters are counted over the whole.
+//! its tail, keywords off 8 KiB of each; only lines and characters are counted over the whole. Lower case is made once.
 #![deny(clippy::indexing_slicing)]
 
+mod complexity;
+mod domains;
+mod embeddings;
 mod evidence;
+mod explain;
 mod feedback;
+mod heads;
 mod keywords;
 mod language;
+mod mode;
+mod model;
 mod phrases;
 mod scan;
 mod scores;
@@ -19,36 +28,57 @@ mod scores;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::request::RequestFacts;
+pub use complexity::Complexity;
+pub use domains::{DOMAINS, Domains};
+pub use embeddings::{Aggregation, EmbeddingHit, EmbeddingRule};
 use evidence::Evidence;
 pub use feedback::{FeedbackKind, FeedbackSignal};
+use heads::Cues;
+pub use heads::{BadHeads, FeedbackHead, FeedbackScores, Head, Heads};
+pub(crate) use heads::{CUES_KEY, Tensor};
 use keywords::Keywords;
 pub use keywords::{KeywordHit, KeywordRule};
 pub use language::Language;
+pub use mode::{MODES, Mode, ModeSignal};
+pub use model::SignalModel;
+use phrases::fold;
 use scan::{Scan, window_of_bytes, window_of_chars};
 
 /// What keywords see of a prompt: so many bytes of its head, and of its tail.
 const KEYWORD_BYTES: usize = 8 * 1024;
 /// What scores see of a prompt: so many characters of its head, and of its tail.
 const SCORE_CHARS: usize = 2_000;
-/// From here on a score is worth a sentence.
-const WORTH_TELLING: f32 = 0.5;
+/// From here on a score speaks for what it is about.
+const CONVINCING: f32 = 0.5;
 
 /// The compiled rules; built once for a configuration, then read by every request.
 #[derive(Debug)]
 pub struct SignalRules {
     keywords: Keywords,
     evidence: Evidence,
+    embeddings: Vec<EmbeddingRule>,
+    model: Arc<SignalModel>,
+    cues: Cues,
 }
 
-/// What a prompt's text shows. Scores lie in 0..=1.
+/// What a prompt shows. Scores lie in 0..=1; those that need an embedding are 0 without one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Signals {
     /// The keyword rules that fired, in the order of the configuration.
     pub keywords: Vec<KeywordHit>,
+    /// The embedding rules that fired, in the order of the configuration.
+    pub embeddings: Vec<EmbeddingHit>,
+    /// How likely the prompt is about each field of knowledge.
+    pub domain: Domains,
+    /// How likely it asks for facts that want checking.
+    pub fact_check: f32,
     /// How much the prompt holds or asks for program code.
     pub code: f32,
     /// How much it is about mathematics.
@@ -57,6 +87,12 @@ pub struct Signals {
     pub question: f32,
     /// How much work it asks for: its length, demands, listed points, code and mathematics.
     pub complexity: f32,
+    /// The level of `complexity`.
+    pub complexity_level: Complexity,
+    /// The kind of work it asks for.
+    pub mode: ModeSignal,
+    /// What it says of the answer before it, if there is one.
+    pub feedback: FeedbackSignal,
     /// The language it is written in, as far as scripts and common words tell.
     pub language: Language,
     /// Lines of the whole prompt.
@@ -67,67 +103,95 @@ pub struct Signals {
     pub upper_share: f32,
     /// Characters of the whole prompt.
     pub chars: u32,
-    /// What the turn says of the answer before it.
-    pub feedback: FeedbackSignal,
 }
 
 // === impl SignalRules ===
 
 impl SignalRules {
-    /// Compiles keyword rules.
+    /// Compiles keyword and embedding rules; `model` is what embeddings are read with.
     ///
     /// # Errors
     ///
-    /// One sentence for each faulty rule, joined by `; `: no name, a name used twice, no keywords, an empty
-    /// or overlong keyword.
-    pub fn new(rules: &[KeywordRule]) -> Result<Self, String> {
-        Ok(SignalRules { keywords: Keywords::new(rules)?, evidence: Evidence::new()? })
+    /// One sentence for each faulty rule, joined by `; `: no name, a name used twice, no keywords or candidates, an
+    /// empty or overlong one, a weight or threshold outside 0..1.
+    pub fn new(
+        keywords: &[KeywordRule],
+        embeddings: &[EmbeddingRule],
+        model: Arc<SignalModel>,
+    ) -> Result<Self, String> {
+        let mut faults = embeddings::faults(embeddings);
+        let keywords = Keywords::new(keywords).map_err(|why| faults.insert(0, why)).ok();
+        let (Some(keywords), []) = (keywords, faults.as_slice()) else { return Err(faults.join("; ")) };
+        let (embeddings, cues) = (embeddings.to_vec(), Cues::of(&model.heads)?);
+        Ok(SignalRules { keywords, evidence: Evidence::new()?, embeddings, model, cues })
     }
 
-    /// Reads the signals off a prompt; `facts` are those of the same request.
-    pub fn extract(&self, prompt: &str, facts: &RequestFacts) -> Signals {
+    /// Reads the signals off a prompt; `facts` are those of the same request, `embedding` is the prompt's, of unit
+    /// length. One of another size than the model's counts as none.
+    pub fn extract(&self, prompt: &str, facts: &RequestFacts, embedding: Option<&[f32]>) -> Signals {
         let text = window_of_chars(prompt, SCORE_CHARS);
         let scan = Scan::of(&text);
-        let found = self.evidence.find(&text);
+        let folded = fold(&text, false);
+        let found = self.evidence.find(&folded);
         let code = scores::code(&scan, &found);
         let math = scores::math(&scan, &found);
+        let complexity = scores::complexity(&scan, &found, facts, code, math);
+        let heads = &self.model.heads;
         Signals {
-            keywords: self.keywords.find(&window_of_bytes(prompt, KEYWORD_BYTES)),
+            keywords: self.find_keywords(prompt, &text, &folded),
+            embeddings: embedding
+                .map_or(vec![], |e| embeddings::find(&self.embeddings, &self.model.candidates, e)),
+            domain: embedding.map_or(Domains::default(), |e| heads.domains(e)),
+            fact_check: embedding.map_or(0.0, |e| heads.fact_check(e)),
             code,
             math,
             question: scores::question(&scan, &found, &text),
-            complexity: scores::complexity(&scan, &found, facts, code, math),
+            complexity,
+            complexity_level: Complexity::of(complexity),
+            mode: found.mode,
+            feedback: match embedding.filter(|_| facts.replies) {
+                Some(embedding) => {
+                    self.feedback(prompt, embedding).map(|scores| scores.top()).unwrap_or_default()
+                }
+                None => FeedbackSignal::default(),
+            },
             language: language::of(&scan, &text),
             lines: saturate(prompt.lines().count()),
             digit_share: scan.digit_share(),
             upper_share: scan.upper_share(),
             chars: saturate(prompt.chars().count()),
-            feedback: FeedbackSignal::default(),
         }
+    }
+
+    /// What `turn`, taken as the reply to an answer, says of that answer; `None` if the model cannot tell.
+    pub fn feedback(&self, turn: &str, embedding: &[f32]) -> Option<FeedbackScores> {
+        self.cues.feedback(&self.model.heads, turn, embedding)
+    }
+
+    /// `text` is the scores' window of `prompt`, and `folded` that in lower case.
+    fn find_keywords(&self, prompt: &str, text: &Cow<str>, folded: &str) -> Vec<KeywordHit> {
+        let window = window_of_bytes(prompt, KEYWORD_BYTES);
+        let same = matches!((text, &window), (Cow::Borrowed(_), Cow::Borrowed(_)));
+        self.keywords.find(&window, same.then_some(folded))
     }
 }
 
 // === impl Signals ===
 
 impl Signals {
-    /// Short sentences naming what fired. They hold words of the configuration, never of the prompt.
-    pub fn explain(&self) -> Vec<String> {
-        let rules = self.keywords.iter().map(|hit| {
-            let words = hit.matched.join("`, `");
-            format!("keyword rule `{}` matched `{words}` (score {:.2})", hit.rule, hit.score)
-        });
-        let scores = [
-            ("the prompt holds or asks for code", self.code),
-            ("the prompt is about mathematics", self.math),
-            ("the prompt asks a question", self.question),
-            ("the task is complex", self.complexity),
-        ];
-        let scores = scores
-            .into_iter()
-            .filter(|(_, score)| *score >= WORTH_TELLING)
-            .map(|(sentence, score)| format!("{sentence} (score {score:.2})"));
-        let language = self.language.sentence().map(str::to_owned);
-        rules.chain(scores).chain(language).collect()
+    /// Whether the prompt holds or asks for program code.
+    pub fn has_code(&self) -> bool {
+        self.code >= CONVINCING
+    }
+
+    /// Whether it is about mathematics.
+    pub fn has_math(&self) -> bool {
+        self.math >= CONVINCING
+    }
+
+    /// Whether it asks a question.
+    pub fn is_question(&self) -> bool {
+        self.question >= CONVINCING
     }
 }
 

@@ -6,10 +6,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 /// becomes one space, curly apostrophes become straight, and (unless case matters) every character
 /// becomes its Unicode lower case, one by one, so that no context such as a final sigma matters.
 #[derive(Debug)]
-pub(super) struct Phrases {
-    automaton: AhoCorasick,
-    case_sensitive: bool,
-}
+pub(super) struct Phrases(AhoCorasick);
 
 // === impl Phrases ===
 
@@ -24,17 +21,17 @@ impl Phrases {
             .match_kind(MatchKind::Standard)
             .build(folded)
             .map_err(|error| format!("the keywords are too many to compile: {error}"))?;
-        Ok(Phrases { automaton, case_sensitive })
+        Ok(Phrases(automaton))
     }
 
-    /// Hands each whole-word occurrence to `each`, as its place in the list. Occurrences may overlap.
-    pub(super) fn find(&self, text: &str, mut each: impl FnMut(usize)) {
-        if self.automaton.patterns_len() == 0 {
+    /// Hands each whole-word occurrence in a text that is folded as the phrases are to `each`, as its place in the
+    /// list. Occurrences may overlap.
+    pub(super) fn find(&self, folded: &str, mut each: impl FnMut(usize)) {
+        if self.0.patterns_len() == 0 {
             return;
         }
-        let text = fold(text, self.case_sensitive);
-        for found in self.automaton.find_overlapping_iter(&text) {
-            if is_boundary(&text, found.start()) && is_boundary(&text, found.end()) {
+        for found in self.0.find_overlapping_iter(folded) {
+            if is_boundary(folded, found.start()) && is_boundary(folded, found.end()) {
                 each(found.pattern().as_usize());
             }
         }

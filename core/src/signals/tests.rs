@@ -4,13 +4,24 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod embedding;
+mod modes;
+
+fn texts(list: &[&str]) -> Vec<String> {
+    list.iter().map(|&text| text.to_owned()).collect()
+}
+
 fn rule(name: &str, any: &[&str], case_sensitive: bool) -> KeywordRule {
-    KeywordRule { name: name.to_owned(), any: any.iter().map(|&k| k.to_owned()).collect(), case_sensitive }
+    KeywordRule { name: name.to_owned(), any: texts(any), case_sensitive, ..Default::default() }
+}
+
+fn compiled(rules: &[KeywordRule]) -> Result<SignalRules, String> {
+    SignalRules::new(rules, &[], Arc::default())
 }
 
 fn with_rules(rules: &[KeywordRule], prompt: &str) -> Signals {
     let facts = RequestFacts { prompt_chars: saturate(prompt.chars().count()), ..Default::default() };
-    SignalRules::new(rules).unwrap().extract(prompt, &facts)
+    compiled(rules).unwrap().extract(prompt, &facts, None)
 }
 
 fn signals(prompt: &str) -> Signals {
@@ -95,11 +106,46 @@ fn faulty_rules_are_all_reported_in_sentences() {
         rule("none", &["b"], false),
         rule("long", &[&long], false),
     ];
-    let error = SignalRules::new(&rules).unwrap_err();
+    let error = compiled(&rules).unwrap_err();
     for part in
         ["rule 1 has no name", "`none` has no keywords", "`blank` has an empty", "two keyword", "200 bytes"]
     {
         assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_rule_fires_when_any_all_and_none_of_its_keywords_agree() {
+    let rule = KeywordRule {
+        name: "r".into(),
+        any: texts(&["cat", "dog"]),
+        all: texts(&["house", "Garden", "house"]),
+        none: texts(&["fish"]),
+        ..Default::default()
+    };
+    let fires = |prompt: &str| !with_rules(std::slice::from_ref(&rule), prompt).keywords.is_empty();
+    assert!(fires("a dog in the house, a garden"));
+    for prompt in ["house and garden", "cat and dog in the house", "dog, house, garden, fish", ""] {
+        assert!(!fires(prompt), "{prompt}");
+    }
+    let only_all = KeywordRule { any: vec![], none: vec![], ..rule.clone() };
+    let hit = &with_rules(&[only_all], "the garden of the house").keywords[0];
+    assert_eq!((hit.matched.as_slice(), hit.score), (&texts(&["house", "Garden"])[..], 0.75));
+}
+
+#[test]
+fn a_keyword_convinces_by_its_weight() {
+    let weights = [("urgent".to_owned(), 0.75)].into();
+    let rule = KeywordRule { weight: 0.25, weights, ..rule("r", &["urgent", "soon"], false) };
+    let score = |prompt: &str| with_rules(std::slice::from_ref(&rule), prompt).keywords[0].score;
+    assert_eq!((score("urgent"), score("soon"), score("soon, urgent")), (0.75, 0.25, 1.0 - 0.25 * 0.75));
+    for (bad, told) in [
+        (KeywordRule { weight: 1.5, ..rule.clone() }, "a weight outside 0..1"),
+        (KeywordRule { weights: [("late".to_owned(), 0.5)].into(), ..rule.clone() }, "weighs `late`"),
+        (KeywordRule { none: texts(&["Soon"]), ..rule.clone() }, "`Soon` in two of its lists"),
+    ] {
+        let error = compiled(&[bad]).unwrap_err();
+        assert!(error.contains(told), "{error}");
     }
 }
 
@@ -141,6 +187,9 @@ fn a_demanding_task_is_more_complex_than_a_greeting() {
     assert!(signals(hard).complexity > 0.6, "{:?}", signals(hard));
     assert!(signals("hi").complexity < 0.1);
     assert!(signals("What is the capital of France?").complexity < 0.2);
+    let levels =
+        [hard, "hi", "Write a detailed essay about the sea."].map(|prompt| signals(prompt).complexity_level);
+    assert_eq!(levels, [Complexity::Complex, Complexity::Trivial, Complexity::Moderate]);
 }
 
 #[test]
@@ -203,12 +252,16 @@ fn two_thousand_characters_in_a_tenth_of_a_millisecond() {
     let rules: Vec<_> = (0..20)
         .map(|i| rule(&format!("r{i}"), &["python", "legal advice", "urgent", &format!("w{i}")], false))
         .collect();
-    let rules = SignalRules::new(&rules).unwrap();
+    let rules = compiled(&rules).unwrap();
     for text in [CODE[0], PLAIN[0], "请写一个程序来计算积分。"] {
         let prompt: String = text.chars().cycle().take(2000).collect();
         let start = std::time::Instant::now();
         for _ in 0..2000 {
-            std::hint::black_box(rules.extract(std::hint::black_box(&prompt), &RequestFacts::default()));
+            std::hint::black_box(rules.extract(
+                std::hint::black_box(&prompt),
+                &RequestFacts::default(),
+                None,
+            ));
         }
         println!("{:?} for {text:?}", start.elapsed() / 2000);
     }

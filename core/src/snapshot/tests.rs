@@ -4,6 +4,8 @@ use serde_json::json;
 use super::*;
 use crate::config::Config;
 use crate::policy::{Landmarks, Projection};
+use crate::request::RequestFacts;
+use crate::signals::{EmbeddingRule, FeedbackHead, Head, Heads};
 
 fn routing() -> Routing {
     let document = json!({
@@ -28,6 +30,7 @@ fn meta() -> SnapshotMeta {
         created_ms: 1,
         observations: vec![0, 5],
         pace: Pace { cost_weight: 12.5, slack: 1e-4 },
+        paces: [("default".to_owned(), Pace { cost_weight: 3.5, slack: 0.0 })].into(),
         routing: routing(),
     }
 }
@@ -109,6 +112,46 @@ fn a_canary_that_is_bad_makes_the_whole_blob_bad() {
     assert!(bad(|c| c.split.share = 101).contains("more than all"));
     assert!(bad(|c| c.snapshot = Box::new(with_canary())).contains("has a canary itself"));
     assert!(bad(|c| c.snapshot.meta.schema = 3).contains("schema 3"));
+}
+
+/// Heads for embeddings of two numbers, and a rule's candidates.
+fn signals(candidates: &[&[f32]]) -> Arc<SignalModel> {
+    let head = |rows: usize, columns: usize| {
+        Head::new(vec![0.5; rows * columns], vec![0.25; rows], columns).unwrap()
+    };
+    let feedback = FeedbackHead::new(head(5, 3), vec!["no".into()]).unwrap();
+    let heads = Heads { domain: Some(head(14, 2)), fact_check: Some(head(1, 2)), feedback: Some(feedback) };
+    Arc::new(SignalModel { heads, candidates: candidates.iter().map(|c| c.to_vec()).collect() })
+}
+
+fn with_rule(mut snapshot: Snapshot) -> Snapshot {
+    let candidates = vec!["a".into(), "b".into()];
+    snapshot.meta.routing.embeddings =
+        vec![EmbeddingRule { name: "r".into(), candidates, threshold: 0.5, ..Default::default() }];
+    snapshot
+}
+
+#[test]
+fn heads_and_candidates_travel_in_the_snapshot() {
+    let model = signals(&[&[1.0, 0.0], &[0.6, 0.8]]);
+    let snapshot = with_rule(build(1.5).unwrap()).with_signals(model).unwrap();
+    let read = Snapshot::decode(&snapshot.encode(&key()).unwrap(), &key().verifying_key()).unwrap();
+    assert_eq!(read, snapshot);
+    let found = read.signal_rules().unwrap().extract("no", &RequestFacts::default(), Some(&[1.0, 0.0]));
+    assert_eq!((found.embeddings.len(), found.domain.top().is_some()), (1, true));
+}
+
+#[test]
+fn heads_and_candidates_that_do_not_fit_are_refused() {
+    let refused = |snapshot: Snapshot, model| snapshot.with_signals(model).unwrap_err().to_string();
+    let one = refused(with_rule(build(1.0).unwrap()), signals(&[&[1.0, 0.0]]));
+    assert!(one.contains("1 candidates' embeddings instead of 2"), "{one}");
+    let size = refused(with_rule(build(1.0).unwrap()), signals(&[&[1.0], &[1.0]]));
+    assert!(size.contains("has 1 numbers instead of 2"), "{size}");
+    let head = Head::new(vec![0.0; 3], vec![0.0], 3).unwrap();
+    let heads = Heads { fact_check: Some(head), ..Heads::default() };
+    let size = refused(build(1.0).unwrap(), Arc::new(SignalModel { heads, candidates: vec![] }));
+    assert!(size.contains("embeddings of 3 numbers instead of 2"), "{size}");
 }
 
 #[test]

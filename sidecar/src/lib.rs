@@ -1,8 +1,8 @@
 //! Dragoman's native half: it keeps the replay log, learns from it, and pushes what it learned to Envoy.
 //!
 //! The folders follow a record's way: [`api`] takes it in → [`writer`] puts it into the [`log`] and lets
-//! [`learn`] learn from it → [`publish`] signs a snapshot of what is known and pushes it. Beside that way, [`embed`]
-//! encodes prompts with models that are too large for the filter. [`document`] and
+//! [`learn`] learn from it → [`publish`] signs a snapshot of what is known and pushes it. Beside that way, [`judge`]
+//! has a share of the answers scored and [`embed`] encodes prompts with models that are too large for the filter. [`document`] and
 //! [`key`] are the edges to the files an operator sees; [`reload`] takes over a changed one; [`server`] puts all of
 //! it together.
 //!
@@ -17,6 +17,7 @@ pub mod clock;
 pub mod document;
 pub mod embed;
 pub mod evaluate;
+pub mod judge;
 pub mod key;
 pub mod learn;
 pub mod log;

@@ -9,7 +9,8 @@
 //! Everything that decides or computes stands in `dragoman-core`. This crate owns files, sockets, threads and
 //! clocks; it must not know how a model works inside or how Envoy is configured (only `render` does that).
 //!
-//! Prompt texts never leave the replay log except through `GET /v1/router_replay/{id}`: no metric and no line of
+//! Prompt texts never leave the replay log except through `GET /v1/router_replay/{id}`, and samples go to the judge
+//! only, if there is one: no metric and no line of
 //! the log may hold one.
 
 pub mod api;

@@ -6,8 +6,8 @@ use std::time::Instant;
 use dragoman_core::config::Routing;
 use dragoman_core::context::Context;
 use dragoman_core::decision::{Decision, decide};
-use dragoman_core::replay::{CandidateRecord, ReplayRecord, SCHEMA};
-use dragoman_core::request::{Api, PromptRequest, RequestFacts, parse, rewrite_model};
+use dragoman_core::replay::{CandidateRecord, ReplayRecord, SCHEMA, Sample};
+use dragoman_core::request::{Api, PromptRequest, RequestFacts, parse_thread, rewrite_model};
 use dragoman_core::response::ResponseFacts;
 use dragoman_core::signals::Signals;
 
@@ -84,6 +84,8 @@ impl Verdict {
             cost: 0.0,
             stages: Default::default(),
             prompt: None,
+            thread: Default::default(),
+            sample: None,
         };
         Self { record, loaded: None, cluster: None, fallback: None, category: None, body: None }
     }
@@ -96,7 +98,9 @@ impl Verdict {
         session: Option<String>,
     ) -> Result<Question, Box<Self>> {
         let since = Instant::now();
-        let request = parse(api, body).map_err(|error| {
+        let loaded = worker.params.current();
+        let key = loaded.as_ref().and_then(|l| l.snapshot.meta.routing.thread_key.as_ref());
+        let request = parse_thread(api, body, key).map_err(|error| {
             worker.warn(&error.to_string());
             Box::new(Self::default_route(worker, api, error.reason()))
         })?;
@@ -120,6 +124,7 @@ impl Verdict {
         let record = &mut verdict.record;
         record.session = session.or_else(|| request.session.clone());
         record.request = request.facts;
+        record.thread = request.thread;
         record.stages.parse_us = parse_us;
         record.stages.total_us = micros(since);
         worker.stats.parse_us.record(parse_us);
@@ -150,6 +155,11 @@ impl Verdict {
         record.stages.decide_us = decide_us;
         if snapshot.meta.routing.privacy.store_prompts {
             record.prompt = Some(request.prompt.clone());
+        }
+        let sampling = snapshot.meta.routing.sampling;
+        if record.route.is_some() && sampling.share > 0.0 && worker.draw() < sampling.share {
+            let prompt = request.prompt.chars().take(sampling.max_chars as usize).collect();
+            record.sample = Some(Sample { prompt, answer: String::new() });
         }
         worker.stats.embed_us.record(embedding.micros);
         worker.stats.signals_us.record(signals_us);

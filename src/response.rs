@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use dragoman_core::replay::{Escalated, dollars};
+use dragoman_core::replay::{Escalated, Sample, dollars};
 use dragoman_core::response::{ResponseFacts, ResponseObserver};
 use proxy_wasm::traits::HttpContext;
 
@@ -33,7 +33,14 @@ impl Watching {
         let attempts = headers::number(get(headers::ATTEMPTS)).unwrap_or(1);
         let event_stream = get("content-type").is_some_and(|t| t.starts_with(b"text/event-stream"));
         self.cache_hit = get("x-cache").is_some_and(|v| v.to_ascii_lowercase().starts_with(b"hit"));
-        self.observer = Some(ResponseObserver::new(self.verdict.record.api, status, event_stream));
+        let mut observer = ResponseObserver::new(self.verdict.record.api, status, event_stream);
+        // Only an answer can be judged.
+        let record = &mut self.verdict.record;
+        record.sample = record.sample.take().filter(|_| matches!(status, 200..=299));
+        if let (Some(_), Some(loaded)) = (&record.sample, &self.verdict.loaded) {
+            observer.keep_text(loaded.snapshot.meta.routing.sampling.max_chars as usize);
+        }
+        self.observer = Some(observer);
         if attempts > 1 {
             self.escalated();
         }
@@ -89,16 +96,15 @@ impl Watching {
     /// The stream is over: completes the record and queues it.
     pub(crate) fn finish(self, worker: &Worker) {
         let Verdict { mut record, loaded, .. } = self.verdict;
-        record.response = match self.observer {
-            Some(observer) => ResponseFacts {
-                ttft_ms: self.ttft_ms,
-                latency_ms: self.latency_ms,
-                cache_hit: self.cache_hit,
-                ..observer.finish(self.ended)
-            },
-            // The client left first: status 0 says that nothing is known.
-            None => ResponseFacts::default(),
-        };
+        // The client left first: status 0 says that nothing is known.
+        let watched = self.observer.map(|observer| observer.finish_with_text(self.ended));
+        let (facts, text) = watched.unwrap_or_default();
+        if facts.status > 0 {
+            let (ttft_ms, latency_ms) = (self.ttft_ms, self.latency_ms);
+            record.response = ResponseFacts { ttft_ms, latency_ms, cache_hit: self.cache_hit, ..facts };
+        }
+        let answer = text.filter(|text| !text.is_empty());
+        record.sample = record.sample.zip(answer).map(|(sample, answer)| Sample { answer, ..sample });
         if record.escalated_to.is_some() {
             worker.stats.escalated.add(1);
         }

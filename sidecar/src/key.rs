@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use dragoman_core::request::ThreadKey;
 use dragoman_core::snapshot::SigningKey;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
+use sha2::{Digest, Sha256};
 
 /// Name of the key's file within the data directory.
 pub const FILE: &str = "signing.key";
@@ -37,6 +39,15 @@ pub fn load_or_create(data_dir: &Path) -> Result<SigningKey, String> {
         )
     })?;
     Ok(SigningKey::from_bytes(&seed))
+}
+
+/// The secret that filters hash conversations with: of the signing key, so that it outlives a restart, and of it
+/// only, so that it tells nothing about the key itself.
+pub fn thread_key(key: &SigningKey) -> ThreadKey {
+    let hash = Sha256::new().chain_update(b"dragoman thread key\0").chain_update(key.to_bytes()).finalize();
+    let mut secret = [0; 16];
+    secret.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    ThreadKey(secret)
 }
 
 /// Writes a new key so that it is never seen half-written, and never over one that another process (`serve` and

@@ -1,15 +1,16 @@
 //! Dragoman's native half: it keeps the replay log, learns from it, and pushes what it learned to Envoy.
 //!
 //! The folders follow a record's way: [`api`] takes it in → [`writer`] puts it into the [`log`] and lets
-//! [`learn`] learn from it → [`publish`] signs a snapshot of what is known and pushes it. Beside that way, [`embed`]
-//! encodes prompts with models that are too large for the filter. [`document`] and
+//! [`learn`] learn from it → [`publish`] signs a snapshot of what is known and pushes it. Beside that way, [`judge`]
+//! has a share of the answers scored and [`embed`] encodes prompts with models that are too large for the filter. [`document`] and
 //! [`key`] are the edges to the files an operator sees; [`reload`] takes over a changed one; [`server`] puts all of
 //! it together.
 //!
 //! Everything that decides or computes stands in `dragoman-core`. This crate owns files, sockets, threads and
 //! clocks; it must not know how a model works inside or how Envoy is configured (only `render` does that).
 //!
-//! Prompt texts never leave the replay log except through `GET /v1/router_replay/{id}`: no metric and no line of
+//! Prompt texts never leave the replay log except through `GET /v1/router_replay/{id}`, and samples go to the judge
+//! only, if there is one: no metric and no line of
 //! the log may hold one.
 
 pub mod api;
@@ -17,6 +18,7 @@ pub mod clock;
 pub mod document;
 pub mod embed;
 pub mod evaluate;
+pub mod judge;
 pub mod key;
 pub mod learn;
 pub mod log;

@@ -1,6 +1,8 @@
 //! Counters and gauges, and their text for Prometheus. No label may hold anything a user wrote.
 
-use prometheus::{Gauge, GaugeVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use crate::learn::RouteTotals;
 
@@ -16,6 +18,12 @@ pub struct Metrics {
     pub rejected: IntCounter,
     /// Feedback counted.
     pub feedback: IntCounter,
+    /// Evidence counted that is no feedback, by its kind.
+    pub evidence: IntCounterVec,
+    /// Sampled answers that the judge's queue had no room for.
+    pub judge_dropped: IntCounter,
+    /// Questions to the judge that brought no score.
+    pub judge_failures: IntCounter,
     /// Records with a route that taught nothing.
     pub not_learned: IntCounter,
     /// Commands refused at a full queue or a stopped loop.
@@ -72,6 +80,18 @@ impl Metrics {
             )?,
             rejected: counter(&r, "replays_rejected_total", "Replay records that were refused")?,
             feedback: counter(&r, "feedback_total", "Feedback that changed a reward")?,
+            evidence: {
+                let opts = Opts::new("evidence_total", "Evidence that was inferred about answers");
+                let c = IntCounterVec::new(opts, &["kind"])?;
+                r.register(Box::new(c.clone()))?;
+                c
+            },
+            judge_dropped: counter(&r, "judge_dropped_total", "Sampled answers that no judge had time for")?,
+            judge_failures: counter(
+                &r,
+                "judge_failures_total",
+                "Questions to the judge that brought no score",
+            )?,
             not_learned: counter(
                 &r,
                 "replays_not_learned_total",

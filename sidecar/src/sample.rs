@@ -35,5 +35,7 @@ pub(crate) fn record(status: u16, x: f32) -> ReplayRecord {
         cost: 0.0,
         stages: Stages::default(),
         prompt: None,
+        thread: Default::default(),
+        sample: None,
     }
 }

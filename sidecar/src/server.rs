@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::api::{self, Shared};
 use crate::embed::{self, Pool};
+use crate::judge::Judge;
 use crate::learn::{self, State};
 use crate::log::{DirLock, Log, LogError, Reader};
 use crate::metrics::Metrics;
@@ -103,8 +104,10 @@ impl Server {
         let (in_use, config) = watch::channel(Arc::new(config));
         let (reloads, asked) = Reloads::channel();
         let reloads = source.is_some().then_some(reloads);
+        let (judge, judging) = Judge::start(config.clone(), writer.clone(), metrics.clone());
         let app = Arc::new(Shared {
             writer: writer.clone(),
+            judge,
             reader,
             metrics: metrics.clone(),
             published: newest.clone(),
@@ -118,6 +121,7 @@ impl Server {
         let mut tasks = vec![
             tokio::spawn(publisher.run(knowledge.clone(), published)),
             tokio::spawn(publish::push(pusher, newest.clone())),
+            judging,
             tokio::spawn(watch_readiness(Arc::clone(&app), knowledge.clone())),
         ];
         if let Some(source) = source {

@@ -80,6 +80,11 @@ impl Chain {
         self.window_ms
     }
 
+    /// Turns that come from now on have another window.
+    pub fn set_window(&mut self, window_ms: u64) {
+        self.window_ms = window_ms;
+    }
+
     /// A new turn came; [`Chain::advance`] says what it shows.
     pub fn arrive(&mut self, turn: Turn, now: u64) {
         let lag = now.saturating_sub(turn.time_ms);

@@ -239,7 +239,7 @@ proptest! {
             all.extend(chain.advance(turn.end_ms + 100));
             prop_assert!(chain.len() <= turns.len());
         }
-        let mut now = START + 3600_000;
+        let mut now = START + 3_600_000;
         while let Some(due) = chain.due() {
             now = now.max(due);
             all.extend(chain.advance(now));

@@ -16,8 +16,6 @@ pub struct Judge {
     pub deadline_s: u32,
     /// Questions under way at once.
     pub concurrency: u32,
-    /// Answers that wait to be scored; more are dropped and counted.
-    pub queue: u32,
     /// What it is told to do; it must answer with a score from 1 to 5.
     pub prompt: String,
 }
@@ -47,7 +45,6 @@ pub(super) fn read(root: &Section) -> (Option<Judge>, Sampling) {
         model: String::new(),
         deadline_s: section.whole("deadline_s", 1..=600, 30),
         concurrency: section.whole("concurrency", 1..=256, 2),
-        queue: section.whole("queue", 1..=100_000, 256),
         prompt: section.text_or("prompt", PROMPT),
     };
     // The endpoint is checked as soon as it is written down, so that a first share holds no surprise.

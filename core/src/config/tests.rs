@@ -205,6 +205,38 @@ fn an_encoder_is_local_unless_said_otherwise() {
 }
 
 #[test]
+fn a_judge_is_asked_only_where_a_share_and_an_endpoint_say_so() {
+    let read = |judge: Value| {
+        let mut document = document();
+        document["judge"] = judge;
+        document
+    };
+    let endpoint = json!({"url": "http://127.0.0.1:9100", "model": "wise"});
+    let config =
+        Config::from_value(&read(json!({"share": 0.1, "endpoint": endpoint, "max_chars": 500}))).unwrap();
+    let judge = config.judge.unwrap();
+    assert_eq!((judge.home.port, judge.model.as_str(), judge.concurrency), (9100, "wise", 2));
+    assert_eq!(config.routing.sampling, Sampling { share: 0.1, max_chars: 500 });
+    assert_eq!(Config::from_value(&read(json!({"endpoint": endpoint}))).unwrap().judge, None);
+    assert_eq!(Config::from_value(&document()).unwrap().routing.sampling.share, 0.0);
+    assert!(errors(&read(json!({"share": 0.1})))[0].starts_with("judge.endpoint: is missing"));
+    let tls = json!({"share": 0.1, "endpoint": {"url": "https://api.example.com", "model": "wise"}});
+    assert!(errors(&read(tls))[0].starts_with("judge.endpoint.url: must start with http://"));
+}
+
+#[test]
+fn the_constants_of_the_reward_are_configuration() {
+    let mut document = document();
+    document["reward"] = json!({"wrong_answer": -0.8, "explicit_weight": 2, "window_minutes": 0.05});
+    let reward = Config::from_value(&document).unwrap().reward;
+    let wanted =
+        RewardConfig { wrong_answer: -0.8, explicit_weight: 2.0, window_minutes: 0.05, ..Default::default() };
+    assert_eq!((reward, reward.window_ms()), (wanted, 3000));
+    document["reward"] = json!({"satisfied": 2});
+    assert!(errors(&document)[0].starts_with("reward.satisfied: must be between -1 and 1"));
+}
+
+#[test]
 fn an_authority_has_its_port_where_the_scheme_does_not_say_it() {
     for (url, authority) in [
         ("http://h", "h"),
@@ -270,7 +302,7 @@ fn plugin_configuration_survives_json_and_refuses_a_bad_key() {
 proptest::proptest! {
     #[test]
     fn any_yaml_like_document_is_read_or_refused_without_a_panic(
-        key in "(models|default_model|listen|policy|signals|decisions|reward|learner|requests|replay|encoder|envoy|reload|guard|alerts|x)",
+        key in "(models|default_model|listen|policy|signals|decisions|reward|judge|learner|requests|replay|encoder|envoy|reload|guard|alerts|optimizer|schedule|retention|sticky|access|privacy|x)",
         text in ".{0,12}", number in -1e9f64..1e9, shape in 0u8..5,
     ) {
         let value = match shape {
@@ -358,6 +390,7 @@ fn the_json_schema_has_exactly_the_keys_the_reader_knows() {
         "signals",
         "policy",
         "reward",
+        "judge",
         "learner",
         "escalation",
         "encoder",
@@ -392,6 +425,9 @@ fn the_json_schema_has_exactly_the_keys_the_reader_knows() {
     let endpoint = "/properties/encoder/properties/endpoint/properties";
     assert_eq!(known_keys("encoder.endpoint"), at(endpoint));
     assert_eq!(known_keys("encoder.endpoint.api_key"), at(&format!("{endpoint}/api_key/properties")));
+    let judge = "/properties/judge/properties/endpoint/properties";
+    assert_eq!(known_keys("judge.endpoint"), at(judge));
+    assert_eq!(known_keys("judge.endpoint.api_key"), at(&format!("{judge}/api_key/properties")));
     let decision = "/properties/decisions/items/properties";
     assert_eq!(known_keys("decisions.[]"), at(decision));
     assert_eq!(known_keys("decisions.[].policy"), at(&format!("{decision}/policy/properties")));

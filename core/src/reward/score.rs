@@ -87,8 +87,7 @@ impl Number {
             value,
             named: NAMES.iter().any(|n| name.ends_with(n)) && !to_five(&["-", "–", "to"]),
             over: to_five(&["/", "out of"]),
-            part_of_scale: to_five(&["-", "–", "to"])
-                || (value == 5.0 && SCALES.iter().any(|s| after_one(&s))),
+            part_of_scale: to_five(&["-", "–", "to"]) || (value == 5.0 && SCALES.iter().any(after_one)),
         }
     }
 }

@@ -49,11 +49,15 @@ pub(super) async fn ingest(
         body.map_err(|e| ApiError::new(e.status(), format!("the batch was not taken: {}", e.body_text())))?;
     let keep_prompts = app.config().routing.privacy.store_prompts;
     let read = tokio::task::spawn_blocking(move || read(&body, keep_prompts)).await;
-    let (records, rejected) = read.map_err(|e| ApiError::internal(&e))?.map_err(ApiError::bad_request)?;
+    let (mut records, rejected) = read.map_err(|e| ApiError::internal(&e))?.map_err(ApiError::bad_request)?;
+    // What is for the judge goes nowhere else.
+    let taken = records.iter_mut().filter_map(|r| r.sample.take().map(|sample| (r.id.clone(), sample)));
+    let samples: Vec<_> = taken.collect();
     let written = match records.is_empty() {
         true => crate::writer::Ingested::default(),
         false => app.writer.ingest(records).await?,
     };
+    samples.into_iter().for_each(|(id, sample)| app.judge.hand_in(id, sample));
     let count = |n: usize| n as u64;
     app.metrics.ingested.inc_by(count(written.accepted));
     app.metrics.duplicates.inc_by(count(written.duplicates));

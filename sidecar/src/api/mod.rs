@@ -4,6 +4,7 @@
 
 mod embeddings;
 mod error;
+mod evidence;
 mod explain;
 mod ingest;
 mod page;
@@ -26,6 +27,7 @@ use dragoman_core::config::Config;
 use tokio::sync::watch;
 
 use crate::embed::Pool;
+use crate::judge::Judge;
 use crate::log::Reader;
 use crate::metrics::Metrics;
 use crate::publish::Published;
@@ -48,6 +50,8 @@ const MAX_FEEDBACK: usize = 16 << 10;
 pub struct Shared {
     /// Sends records and feedback to the loop.
     pub writer: Writer,
+    /// Has sampled answers scored.
+    pub judge: Judge,
     /// Reads the log.
     pub reader: Reader,
     /// Counters.

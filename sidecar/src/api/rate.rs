@@ -44,7 +44,7 @@ pub(super) async fn rate(
     check_id(&id).map_err(ApiError::bad_request)?;
     let feedback = read(&body).map_err(ApiError::bad_request)?;
     let rater = rater(&headers).map_err(ApiError::bad_request)?;
-    let said = Said { replay_id: id.clone(), rater, feedback, time_ms: now_ms() };
+    let said = Said { replay_id: id.clone(), rater, feedback, time_ms: now_ms(), weight: 1.0 };
     let answer = |status, word, reward: Option<Reward>| {
         (status, Json(json!({"id": id, "status": word, "reward": reward}))).into_response()
     };

@@ -4,9 +4,11 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use dragoman_core::reward::Evidence;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::evidence::sentences;
 use super::explain::explain;
 use super::ingest::check_id;
 use super::{ApiError, App};
@@ -51,15 +53,22 @@ pub(super) async fn one(State(app): State<App>, Path(id): Path<String>) -> Resul
         let message = format!("there is no replay {id}; records come a moment after their answers");
         ApiError::new(StatusCode::NOT_FOUND, message)
     })?;
-    let said: Vec<_> = stored.feedback.iter().map(|rated| rated.feedback).collect();
+    let known: Vec<_> = stored.evidence.iter().map(|heard| heard.evidence).collect();
     let config = app.config();
-    let reward = learn::reward(&config.reward, &stored.record, &said);
+    let reward = learn::reward(&config.reward, &stored.record, &known);
+    let mut explanation = explain(&stored.record, &config.routing.policy);
+    if let Some(told) = explanation["sentences"].as_array_mut() {
+        told.extend(sentences(&stored.evidence).into_iter().map(Value::from));
+    }
+    let inferred: Vec<_> =
+        stored.evidence.iter().filter(|h| !matches!(h.evidence, Evidence::Feedback { .. })).collect();
     Ok(Json(json!({
         "id": stored.record.id,
         "seq": stored.seq,
-        "explanation": explain(&stored.record, &config.routing.policy),
+        "explanation": explanation,
         "reward": reward,
         "feedback": stored.feedback,
+        "evidence": inferred,
         "record": stored.record,
     })))
 }

@@ -129,9 +129,9 @@ impl Tally {
             let Some((last, _)) = page.last() else { return Ok(tally) };
             after = *last;
             for (_, record) in &page {
-                let said = view.feedback(&record.id, i64::MAX).map_err(|e| e.to_string())?;
-                let said: Vec<_> = said.into_iter().map(|rated| rated.feedback).collect();
-                let reward = learn::reward(&config.reward, record, &said).total;
+                let heard = view.evidence(&record.id, i64::MAX).map_err(|e| e.to_string())?;
+                let heard: Vec<_> = heard.into_iter().map(|heard| heard.evidence).collect();
+                let reward = learn::reward(&config.reward, record, &heard).total;
                 tally.add(config, target, record, reward);
             }
         }

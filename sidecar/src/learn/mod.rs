@@ -1,6 +1,6 @@
-//! What a replay record and its feedback teach: the fold over the replay log.
+//! What a replay record and the evidence about it teach: the fold over the replay log.
 //!
-//! This room owns which attempts of a record are observations, and what feedback changes. Its state is a pure
+//! This room owns which attempts of a record are observations, and what evidence changes. Its state is a pure
 //! function of the configuration and of the log's events in their order. It must not know the log itself, threads
 //! or clocks.
 
@@ -15,10 +15,10 @@ use dragoman_core::context::Context;
 use dragoman_core::learner::{Learner, Observation};
 use dragoman_core::replay::{ReplayRecord, completion_tokens};
 use dragoman_core::response::ResponseFacts;
-use dragoman_core::reward::{Feedback, Reward};
+use dragoman_core::reward::{Evidence, Reward};
 
 /// Raise it when a record's reward or its attempts are made in another way.
-const RULES: u32 = 1;
+const RULES: u32 = 2;
 
 /// Everything learned so far.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,12 +89,17 @@ impl State {
         format!("rules {RULES}, {:?}, context of {}", self.config, self.learner.features().columns())
     }
 
-    /// The reward of `record` with all of its feedback.
-    pub fn reward(&self, record: &ReplayRecord, feedback: &[Feedback]) -> Reward {
-        reward(&self.config, record, feedback)
+    /// How long after an answer its follow-up may come, milliseconds.
+    pub fn window_ms(&self) -> u64 {
+        self.config.window_ms()
     }
 
-    /// Learns from a new record, without feedback.
+    /// The reward of `record` with all evidence about it.
+    pub fn reward(&self, record: &ReplayRecord, evidence: &[Evidence]) -> Reward {
+        reward(&self.config, record, evidence)
+    }
+
+    /// Learns from a new record, without evidence.
     pub fn observe(&mut self, record: &ReplayRecord) -> Outcome {
         let mut ordinal = None;
         let context = record.context.clone().map(Arc::new);
@@ -109,14 +114,14 @@ impl State {
         Outcome { reward: better(failed.as_ref(), &answer), route: answer.route.map(str::to_owned), ordinal }
     }
 
-    /// Feedback came: what is known about `record` grows from `before` to `after`, and its observation, number
+    /// Evidence came: what is known about `record` grows from `before` to `after`, and its observation, number
     /// `ordinal` of its route, is corrected by the difference. Returns the record's new reward.
     pub fn revise(
         &mut self,
         record: &ReplayRecord,
         ordinal: Option<u64>,
-        before: &[Feedback],
-        after: &[Feedback],
+        before: &[Evidence],
+        after: &[Evidence],
     ) -> Reward {
         let (failed, answer) = attempts(&self.config, record, after);
         let (before, after) = (attempts(&self.config, record, before).1.reward.total, answer.reward.total);
@@ -143,9 +148,9 @@ impl State {
     }
 }
 
-/// The reward of `record` with all of its feedback.
-pub fn reward(config: &RewardConfig, record: &ReplayRecord, feedback: &[Feedback]) -> Reward {
-    let (failed, answer) = attempts(config, record, feedback);
+/// The reward of `record` with all evidence about it.
+pub fn reward(config: &RewardConfig, record: &ReplayRecord, evidence: &[Evidence]) -> Reward {
+    let (failed, answer) = attempts(config, record, evidence);
     better(failed.as_ref(), &answer)
 }
 
@@ -153,37 +158,20 @@ pub fn reward(config: &RewardConfig, record: &ReplayRecord, feedback: &[Feedback
 fn attempts<'a>(
     config: &RewardConfig,
     record: &'a ReplayRecord,
-    feedback: &[Feedback],
+    evidence: &[Evidence],
 ) -> (Option<Attempt<'a>>, Attempt<'a>) {
     // Status 0: the client left before the answer, which says nothing of the route.
     let answered = |route: Option<&'a str>| Attempt {
         route: route.filter(|_| record.response.status != 0),
-        reward: rated(config, record, feedback),
+        reward: Reward::of(config, &record.response, record.cost, evidence),
         tokens: completion_tokens(&record.response),
     };
     let route = record.route.as_deref();
     let Some(escalated) = &record.escalated_to else { return (None, answered(route)) };
     // Of the first attempt only is known that it failed in a way worth a retry: an upstream that is not there.
     let unavailable = ResponseFacts { status: 503, ..ResponseFacts::default() };
-    let failed = Attempt { route, reward: Reward::of(config, &unavailable, 0.0, None), tokens: None };
+    let failed = Attempt { route, reward: Reward::of(config, &unavailable, 0.0, &[]), tokens: None };
     (Some(failed), answered(escalated.route.as_deref()))
-}
-
-/// The answer's reward. Several raters count as their mean; the reward is linear in what a user says, so the mean
-/// of the rewards is the reward of the mean.
-fn rated(config: &RewardConfig, record: &ReplayRecord, feedback: &[Feedback]) -> Reward {
-    let of = |said| Reward::of(config, &record.response, record.cost, said);
-    let Some((first, others)) = feedback.split_first() else { return of(None) };
-    let mut mean = of(Some(first));
-    for said in others {
-        let one = of(Some(said));
-        mean.satisfaction += one.satisfaction;
-        mean.total += one.total;
-    }
-    let n = feedback.len() as f64;
-    mean.satisfaction /= n;
-    mean.total /= n;
-    mean
 }
 
 /// `max(rewards) − Σ costs` (DESIGN.md §7): a failed attempt costs nothing, and the answer's cost is within its

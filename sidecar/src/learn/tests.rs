@@ -1,6 +1,7 @@
 use dragoman_core::config::Config;
 use dragoman_core::learner::Base;
 use dragoman_core::replay::Escalated;
+use dragoman_core::reward::Feedback;
 use serde_json::json;
 
 use super::*;
@@ -54,7 +55,10 @@ fn what_was_not_decided_teaches_nothing() {
 #[test]
 fn raters_count_as_their_mean() {
     let mut state = state();
-    let said = |rating| Feedback { rating: Some(rating), ..Default::default() };
+    let said = |rating| Evidence::Feedback {
+        said: Feedback { rating: Some(rating), ..Default::default() },
+        weight: 1.0,
+    };
     let record = record(200);
     let ordinal = state.observe(&record).ordinal;
     let one = state.revise(&record, ordinal, &[], &[said(5)]);

@@ -24,7 +24,7 @@ pub enum Event {
         /// The record.
         record: Box<ReplayRecord>,
     },
-    /// Feedback on an earlier record came.
+    /// Feedback on an earlier record came, or other evidence about it.
     Feedback {
         /// Place in the order of all events.
         seq: i64,
@@ -52,6 +52,8 @@ pub struct Rated {
     /// What was said.
     #[serde(flatten)]
     pub feedback: Feedback,
+    /// How much this voice counts, 0..=1.
+    pub weight: f64,
 }
 
 // === impl Event ===
@@ -87,6 +89,7 @@ impl<'a> View<'a> {
         let mut statement = self.prepare(
             "SELECT seq, record, NULL AS replay_id FROM replays WHERE seq > ?1 AND seq <= ?2
              UNION ALL SELECT seq, NULL, replay_id FROM feedback WHERE seq > ?1 AND seq <= ?2
+             UNION ALL SELECT seq, NULL, replay_id FROM evidence WHERE seq > ?1 AND seq <= ?2
              ORDER BY seq LIMIT ?3",
         )?;
         let rows = statement.query_map(params![after, through, PAGE], Event::of).map_err(&read)?;
@@ -124,19 +127,21 @@ impl<'a> View<'a> {
     /// Feedback on `id` that was learned before event `before`, in order.
     pub fn feedback(&self, id: &str, before: i64) -> Result<Vec<Rated>, LogError> {
         let read = failed("be read");
-        let sql = "SELECT rater, feedback FROM feedback WHERE replay_id = ?1 AND seq < ?2 ORDER BY seq";
+        let sql =
+            "SELECT rater, feedback, weight FROM feedback WHERE replay_id = ?1 AND seq < ?2 ORDER BY seq";
         let mut statement = self.prepare(sql)?;
-        let rows =
-            statement.query_map(params![id, before], |row| Ok((row.get(0)?, row.get(1)?))).map_err(&read)?;
+        let rows = statement
+            .query_map(params![id, before], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .map_err(&read)?;
         rows.map(|row| {
-            let (rater, text): (String, String) = row.map_err(&read)?;
+            let (rater, text, weight): (String, String, f64) = row.map_err(&read)?;
             let feedback = serde_json::from_str(&text).map_err(broken("be understood: feedback"))?;
-            Ok(Rated { rater, feedback })
+            Ok(Rated { rater, feedback, weight })
         })
         .collect()
     }
 
-    fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>, LogError> {
+    pub(super) fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>, LogError> {
         self.0.prepare_cached(sql).map_err(failed("be read"))
     }
 }

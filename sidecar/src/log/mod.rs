@@ -1,9 +1,10 @@
 //! The replay log: one SQLite file that is the truth. Everything learned can be built again from it.
 //!
-//! Replays and feedback share one sequence number, so that a rebuild sees both in exactly the order in which they
+//! Replays, feedback and other evidence share one sequence number, so that a rebuild sees all in exactly the order in which they
 //! were learned. This room owns the file, its tables and its SQL; it must not know what is learned from it.
 
 mod events;
+mod evidence;
 mod read;
 mod write;
 
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 pub use events::{Event, Rated, Replay, View};
+pub use evidence::Heard;
 pub use read::{Filter, Reader, RouteShare, SnapshotRow, Stored, Summary};
 pub use write::Log;
 
@@ -21,7 +23,14 @@ pub use write::Log;
 pub const FILE: &str = "replay.db";
 
 /// Version of the tables.
-const TABLES: i64 = 1;
+const TABLES: i64 = 2;
+
+/// What makes the tables of a version into those of the next.
+const UPGRADES: [(i64, &str); 1] = [(
+    1,
+    "ALTER TABLE feedback ADD COLUMN weight REAL NOT NULL DEFAULT 1.0;
+   ALTER TABLE pending_feedback ADD COLUMN weight REAL NOT NULL DEFAULT 1.0;",
+)];
 
 /// `pending_feedback` holds what came before its record: batches of records are up to a flush behind the answers.
 const SCHEMA: &str = "
@@ -33,10 +42,14 @@ CREATE INDEX IF NOT EXISTS replays_by_decision ON replays(decision, seq) WHERE d
 CREATE INDEX IF NOT EXISTS replays_by_model ON replays(model, seq);
 CREATE TABLE IF NOT EXISTS feedback(
   seq INTEGER PRIMARY KEY, replay_id TEXT NOT NULL, rater TEXT NOT NULL, time_ms INTEGER NOT NULL,
-  feedback TEXT NOT NULL, UNIQUE(replay_id, rater));
+  feedback TEXT NOT NULL, weight REAL NOT NULL DEFAULT 1.0, UNIQUE(replay_id, rater));
 CREATE TABLE IF NOT EXISTS pending_feedback(
   seq INTEGER PRIMARY KEY, replay_id TEXT NOT NULL, rater TEXT NOT NULL, time_ms INTEGER NOT NULL,
-  feedback TEXT NOT NULL, UNIQUE(replay_id, rater));
+  feedback TEXT NOT NULL, weight REAL NOT NULL DEFAULT 1.0, UNIQUE(replay_id, rater));
+CREATE TABLE IF NOT EXISTS evidence(
+  seq INTEGER PRIMARY KEY, replay_id TEXT NOT NULL, source TEXT NOT NULL, time_ms INTEGER NOT NULL,
+  detail TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS evidence_by_replay ON evidence(replay_id, seq);
 CREATE TABLE IF NOT EXISTS snapshots(
   version INTEGER PRIMARY KEY, created_ms INTEGER NOT NULL, tag TEXT NOT NULL, blob BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS audit(

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::events::{Rated, View};
+use super::evidence::Heard;
 use super::{LogError, failed, open_reader, signed};
 
 /// Connections kept open between calls.
@@ -68,6 +69,8 @@ pub struct Stored {
     pub record: ReplayRecord,
     /// In the order in which it came.
     pub feedback: Vec<Rated>,
+    /// All that was heard, feedback included, in the order in which it came.
+    pub evidence: Vec<Heard>,
 }
 
 /// A stored snapshot, without its bytes.
@@ -104,13 +107,14 @@ impl Reader {
         Self { path: path.to_owned(), idle: Mutex::default() }
     }
 
-    /// The record of `id` with its feedback.
+    /// The record of `id` with its feedback and all other evidence.
     pub fn stored(&self, id: &str) -> Result<Option<Stored>, LogError> {
         self.with(|conn| {
             let view = View::of(conn);
             let Some(replay) = view.replay(id)? else { return Ok(None) };
             let feedback = view.feedback(id, i64::MAX)?;
-            Ok(Some(Stored { seq: replay.seq, record: replay.record, feedback }))
+            let evidence = view.evidence(id, i64::MAX)?;
+            Ok(Some(Stored { seq: replay.seq, record: replay.record, feedback, evidence }))
         })
     }
 

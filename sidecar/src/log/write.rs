@@ -7,8 +7,8 @@ use dragoman_core::replay::ReplayRecord;
 use dragoman_core::reward::Feedback;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::events::View;
-use super::{LogError, SCHEMA, TABLES, broken, failed, signed};
+use super::events::{Rated, View};
+use super::{LogError, SCHEMA, TABLES, UPGRADES, broken, failed, signed};
 use crate::learn::Outcome;
 
 /// Snapshots kept for a look back and a rollback.
@@ -35,14 +35,13 @@ impl Log {
         conn.pragma_update(None, "journal_mode", "WAL").map_err(&open)?;
         conn.pragma_update(None, "synchronous", "FULL").map_err(&open)?;
         let version: i64 = conn.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(&open)?;
-        if version != 0 && version != TABLES {
+        if !(0..=TABLES).contains(&version) {
             let why = format!(
                 "its tables have version {version}, this build reads {TABLES}: use matching versions"
             );
             return Err(LogError { what: "be opened", why });
         }
-        conn.execute_batch(SCHEMA).map_err(&open)?;
-        conn.pragma_update(None, "user_version", TABLES).map_err(&open)?;
+        upgrade(&conn, version).map_err(&open)?;
         let mut log = Self { conn, next_seq: 1 };
         log.next_seq = log.last_seq()? + 1;
         Ok(log)
@@ -70,7 +69,8 @@ impl Log {
     /// The last event's number; 0 of an empty log.
     pub fn last_seq(&self) -> Result<i64, LogError> {
         self.number(
-            "SELECT max(ifnull((SELECT max(seq) FROM replays), 0), ifnull((SELECT max(seq) FROM feedback), 0))",
+            "SELECT max(ifnull((SELECT max(seq) FROM replays), 0), ifnull((SELECT max(seq) FROM feedback), 0),
+             ifnull((SELECT max(seq) FROM evidence), 0))",
         )
     }
 
@@ -127,40 +127,50 @@ impl Log {
         id: &str,
         rater: &str,
         said: &Feedback,
+        weight: f64,
         now: u64,
     ) -> Result<i64, LogError> {
         let text = serde_json::to_string(said).map_err(broken("hold feedback"))?;
         let seq = self.take_seq();
         self.execute(
-            "INSERT INTO feedback(seq, replay_id, rater, time_ms, feedback) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![seq, id, rater, signed(now), text],
+            "INSERT INTO feedback(seq, replay_id, rater, time_ms, feedback, weight)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![seq, id, rater, signed(now), text, weight],
         )?;
         Ok(seq)
     }
 
     /// Keeps feedback until its record comes; a rater's first word counts.
-    pub fn add_pending(&mut self, id: &str, rater: &str, said: &Feedback, now: u64) -> Result<(), LogError> {
+    pub fn add_pending(
+        &mut self,
+        id: &str,
+        rater: &str,
+        said: &Feedback,
+        weight: f64,
+        now: u64,
+    ) -> Result<(), LogError> {
         let text = serde_json::to_string(said).map_err(broken("hold feedback"))?;
         self.execute(
-            "INSERT OR IGNORE INTO pending_feedback(replay_id, rater, time_ms, feedback) VALUES (?1, ?2, ?3, ?4)",
-            params![id, rater, signed(now), text],
+            "INSERT OR IGNORE INTO pending_feedback(replay_id, rater, time_ms, feedback, weight)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![id, rater, signed(now), text, weight],
         )
     }
 
-    /// Takes out the feedback that waited for `id`: rater, time and what was said, in order.
-    pub fn take_pending(&mut self, id: &str) -> Result<Vec<(String, u64, Feedback)>, LogError> {
+    /// Takes out the feedback that waited for `id`, with its times, in order.
+    pub fn take_pending(&mut self, id: &str) -> Result<Vec<(u64, Rated)>, LogError> {
         let read = failed("be read");
         let mut statement = self.prepare(
-            "SELECT rater, time_ms, feedback FROM pending_feedback WHERE replay_id = ?1 ORDER BY seq",
+            "SELECT rater, time_ms, feedback, weight FROM pending_feedback WHERE replay_id = ?1 ORDER BY seq",
         )?;
-        let rows =
-            statement.query_map([id], |r| Ok((r.get(0)?, r.get::<_, i64>(1)?, r.get::<_, String>(2)?)));
-        let waiting: Vec<(String, u64, Feedback)> = rows
+        let rows = statement
+            .query_map([id], |r| Ok((r.get(0)?, r.get::<_, i64>(1)?, r.get::<_, String>(2)?, r.get(3)?)));
+        let waiting: Vec<(u64, Rated)> = rows
             .map_err(&read)?
             .map(|row| {
-                let (rater, time, text) = row.map_err(&read)?;
-                let said = serde_json::from_str(&text).map_err(broken("be understood: feedback"))?;
-                Ok((rater, time.unsigned_abs(), said))
+                let (rater, time, text, weight) = row.map_err(&read)?;
+                let feedback = serde_json::from_str(&text).map_err(broken("be understood: feedback"))?;
+                Ok((time.unsigned_abs(), Rated { rater, feedback, weight }))
             })
             .collect::<Result<_, LogError>>()?;
         drop(statement);
@@ -220,7 +230,7 @@ impl Log {
         View::of(&self.conn)
     }
 
-    fn take_seq(&mut self) -> i64 {
+    pub(super) fn take_seq(&mut self) -> i64 {
         self.next_seq += 1;
         self.next_seq - 1
     }
@@ -229,7 +239,7 @@ impl Log {
         self.conn.prepare_cached(sql).map_err(failed("be read"))
     }
 
-    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<(), LogError> {
+    pub(super) fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<(), LogError> {
         let done = self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params));
         done.map(drop).map_err(failed("be written"))
     }
@@ -237,6 +247,16 @@ impl Log {
     fn number(&self, sql: &str) -> Result<i64, LogError> {
         self.prepare(sql)?.query_row([], |r| r.get(0)).map_err(failed("be read"))
     }
+}
+
+/// Makes the tables, or those of an earlier version into today's, in one transaction.
+fn upgrade(conn: &Connection, version: i64) -> rusqlite::Result<()> {
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let steps = UPGRADES.iter().filter(|(from, _)| version > 0 && *from >= version).map(|(_, sql)| *sql);
+    let done = steps.chain([SCHEMA]).try_for_each(|sql| conn.execute_batch(sql));
+    let done = done.and_then(|()| conn.pragma_update(None, "user_version", TABLES));
+    conn.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    done
 }
 
 /// The model whose answer the client got.

@@ -1,10 +1,13 @@
 //! What each command changes in the log and in the learner.
 
+use dragoman_core::chain::Chain;
 use dragoman_core::replay::ReplayRecord;
+use dragoman_core::reward::{Evidence, Reward};
 
+use super::rebuild::revise;
 use super::{Ingested, MAX_PENDING, NewSnapshot, Rating, Said};
 use crate::learn::State;
-use crate::log::{Log, LogError};
+use crate::log::{Log, LogError, Rated};
 use crate::metrics::Metrics;
 
 /// The log and what was learned from it: always changed together.
@@ -12,6 +15,8 @@ pub(super) struct Books {
     pub(super) log: Log,
     pub(super) state: State,
     pub(super) metrics: Metrics,
+    /// The conversations of late.
+    pub(super) chain: Chain,
     /// Whether anything was learned since the last publish.
     pub(super) changed: bool,
 }
@@ -19,7 +24,7 @@ pub(super) struct Books {
 // === impl Books ===
 
 impl Books {
-    pub(super) fn ingest(&mut self, records: &[ReplayRecord]) -> Result<Ingested, LogError> {
+    pub(super) fn ingest(&mut self, records: &[ReplayRecord], now: u64) -> Result<Ingested, LogError> {
         let mut result = Ingested::default();
         for record in records {
             if self.log.has(&record.id)? {
@@ -33,9 +38,10 @@ impl Books {
             if record.route.is_some() && outcome.ordinal.is_none() {
                 self.metrics.not_learned.inc();
             }
-            for (rater, time_ms, feedback) in self.log.take_pending(&record.id)? {
-                self.count(&Said { replay_id: record.id.clone(), rater, feedback, time_ms })?;
+            for (time_ms, Rated { rater, feedback, weight }) in self.log.take_pending(&record.id)? {
+                self.count(&Said { replay_id: record.id.clone(), rater, feedback, time_ms, weight })?;
             }
+            self.note(record, now);
         }
         Ok(result)
     }
@@ -47,7 +53,7 @@ impl Books {
         if self.log.pending()? >= MAX_PENDING {
             return Ok(Rating::TooManyWaiting);
         }
-        self.log.add_pending(&said.replay_id, &said.rater, &said.feedback, said.time_ms)?;
+        self.log.add_pending(&said.replay_id, &said.rater, &said.feedback, said.weight, said.time_ms)?;
         Ok(Rating::Waiting)
     }
 
@@ -57,21 +63,23 @@ impl Books {
 
     /// Counts feedback on a record that is here; `None` if it is not.
     fn count(&mut self, said: &Said) -> Result<Option<Rating>, LogError> {
-        let Some(replay) = self.log.view().replay(&said.replay_id)? else { return Ok(None) };
-        let earlier = self.log.view().feedback(&said.replay_id, i64::MAX)?;
-        let spoken = earlier.iter().any(|e| e.rater == said.rater);
-        let before: Vec<_> = earlier.into_iter().map(|e| e.feedback).collect();
-        if spoken {
-            let reward = self.state.reward(&replay.record, &before);
-            return Ok(Some(Rating::SaidBefore(reward)));
+        let (id, view) = (&said.replay_id, self.log.view());
+        let Some(replay) = view.replay(id)? else { return Ok(None) };
+        if view.feedback(id, i64::MAX)?.iter().any(|earlier| earlier.rater == said.rater) {
+            let known: Vec<Evidence> =
+                view.evidence(id, i64::MAX)?.into_iter().map(|heard| heard.evidence).collect();
+            return Ok(Some(Rating::SaidBefore(self.state.reward(&replay.record, &known))));
         }
-        self.log.add_feedback(&said.replay_id, &said.rater, &said.feedback, said.time_ms)?;
-        let mut after = before.clone();
-        after.push(said.feedback);
-        let reward = self.state.revise(&replay.record, replay.ordinal, &before, &after);
-        self.log.set_reward(replay.seq, reward.total)?;
-        self.changed |= replay.ordinal.is_some();
+        let seq = self.log.add_feedback(id, &said.rater, &said.feedback, said.weight, said.time_ms)?;
         self.metrics.feedback.inc();
-        Ok(Some(Rating::Counted(reward)))
+        Ok(self.learn(seq, id)?.map(Rating::Counted))
+    }
+
+    /// Learns what event `seq` says of the record of `id`; gives the record's new reward, if it is here.
+    pub(super) fn learn(&mut self, seq: i64, id: &str) -> Result<Option<Reward>, LogError> {
+        let Some(revised) = revise(self.log.view(), &mut self.state, seq, id)? else { return Ok(None) };
+        self.log.set_reward(revised.seq, revised.reward.total)?;
+        self.changed |= revised.learned;
+        Ok(Some(revised.reward))
     }
 }

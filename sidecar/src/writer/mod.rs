@@ -5,6 +5,7 @@
 //! after it. This room must not know HTTP, Envoy or how a snapshot is made.
 
 mod apply;
+mod hear;
 mod rebuild;
 mod run;
 mod verify;
@@ -56,6 +57,8 @@ pub struct Rules {
     pub publish_every: Duration,
     /// Time between rebuilds.
     pub batch_every: Duration,
+    /// How long a new record waits for earlier ones of its conversation, milliseconds: see [`Chain`].
+    pub hold_ms: u64,
 }
 
 // === impl Rules ===
@@ -68,6 +71,8 @@ impl Rules {
             routing: Arc::new(config.routing.clone()),
             publish_every: Duration::from_millis(config.learner.publish_ms),
             batch_every: Duration::from_secs(config.learner.batch_seconds),
+            // Each worker sends what it has once in this time.
+            hold_ms: 2 * u64::from(config.replay.flush_ms),
         }
     }
 }
@@ -105,6 +110,19 @@ pub struct Said {
     pub feedback: Feedback,
     /// When, milliseconds since the Unix epoch.
     pub time_ms: u64,
+    /// How much this voice counts, 0..=1.
+    pub weight: f64,
+}
+
+/// A judge's score of one answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scored {
+    /// The record's id.
+    pub replay_id: String,
+    /// 1 to 5.
+    pub score: u8,
+    /// When, milliseconds since the Unix epoch.
+    pub time_ms: u64,
 }
 
 /// A built snapshot.
@@ -124,6 +142,7 @@ pub struct NewSnapshot {
 enum Command {
     Ingest(Vec<ReplayRecord>, oneshot::Sender<Ingested>),
     Rate(Said, oneshot::Sender<Rating>),
+    Score(Scored, oneshot::Sender<()>),
     Keep(NewSnapshot, oneshot::Sender<()>),
     /// Go on by other rules; the text says for the audit what changed.
     Reload(Box<Rules>, String, oneshot::Sender<()>),
@@ -159,6 +178,11 @@ impl Writer {
     /// Counts feedback, or keeps it until its record comes.
     pub async fn rate(&self, said: Said) -> Result<Rating, Refused> {
         self.ask(|reply| Command::Rate(said, reply)).await
+    }
+
+    /// Counts a judge's score. A record's first counts; one about a record that is not here is let go.
+    pub async fn score(&self, scored: Scored) -> Result<(), Refused> {
+        self.ask(|reply| Command::Score(scored, reply)).await
     }
 
     /// Keeps a snapshot.

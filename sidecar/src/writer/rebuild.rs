@@ -1,5 +1,7 @@
 //! Learning the log again from its events, in their order.
 
+use dragoman_core::reward::{Evidence, Reward};
+
 use crate::learn::State;
 use crate::log::{Event, Log, LogError, View};
 
@@ -31,8 +33,8 @@ pub(super) fn relearn_and_rewrite(log: &mut Log, state: &mut State) -> Result<()
             match event {
                 Event::Replay { seq, record } => log.set_outcome(*seq, &state.observe(record))?,
                 Event::Feedback { seq, replay_id } => {
-                    if let Some((replay, reward)) = revise(log.view(), state, *seq, replay_id)? {
-                        log.set_reward(replay, reward)?;
+                    if let Some(revised) = revise(log.view(), state, *seq, replay_id)? {
+                        log.set_reward(revised.seq, revised.reward.total)?;
                     }
                 }
             }
@@ -41,12 +43,29 @@ pub(super) fn relearn_and_rewrite(log: &mut Log, state: &mut State) -> Result<()
     }
 }
 
-/// Feedback `seq` counts. Gives the record's place and its new reward.
-fn revise(log: View, state: &mut State, seq: i64, replay_id: &str) -> Result<Option<(i64, f64)>, LogError> {
-    // Feedback is only written after its record, so the record is there; one that is not teaches nothing.
+/// A record whose reward is another now.
+pub(super) struct Revised {
+    /// The record's place in the order of all events.
+    pub(super) seq: i64,
+    /// Its new reward.
+    pub(super) reward: Reward,
+    /// Whether an observation changed with it.
+    pub(super) learned: bool,
+}
+
+/// Feedback or other evidence, event `seq`, counts: the one way in which it does, streamed or learned again, so that
+/// both see what the log says, in the log's order.
+pub(super) fn revise(
+    log: View,
+    state: &mut State,
+    seq: i64,
+    replay_id: &str,
+) -> Result<Option<Revised>, LogError> {
+    // Evidence is only written after its record, so the record is there; one that is not teaches nothing.
     let Some(replay) = log.replay(replay_id)? else { return Ok(None) };
-    let after: Vec<_> = log.feedback(replay_id, seq + 1)?.into_iter().map(|said| said.feedback).collect();
+    let after: Vec<Evidence> =
+        log.evidence(replay_id, seq + 1)?.into_iter().map(|heard| heard.evidence).collect();
     let Some((_, before)) = after.split_last() else { return Ok(None) };
     let reward = state.revise(&replay.record, replay.ordinal, before, &after);
-    Ok(Some((replay.seq, reward.total)))
+    Ok(Some(Revised { seq: replay.seq, reward, learned: replay.ordinal.is_some() }))
 }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use dragoman_core::chain::Chain;
 use log::{error, info, warn};
 use tokio::sync::watch;
 
@@ -22,6 +23,9 @@ const GROUP: usize = 64;
 
 /// How often feedback that waited too long is dropped.
 const SWEEP: Duration = Duration::from_secs(60);
+
+/// How long evidence waits after it could not be written.
+const LISTEN_AGAIN_MS: u64 = 5000;
 
 /// The fact that says by which rules the log's rows were counted.
 const COUNTED_BY: &str = "counted_by";
@@ -55,6 +59,8 @@ struct Loop {
     next_publish: Instant,
     next_batch: Instant,
     next_sweep: Instant,
+    /// Evidence is not written before this time, milliseconds since the Unix epoch.
+    listen_from: u64,
     verifying: Option<Verifying>,
 }
 
@@ -87,8 +93,10 @@ impl Loop {
     fn open(setup: Setup, own: SyncSender<Command>) -> Result<Self, LogError> {
         let Setup { lock, log, path, rules, metrics, knowledge } = setup;
         let started = Instant::now();
-        let mut books = Books { log, state: rules.blank.clone(), metrics, changed: false };
+        let chain = Chain::new(rules.blank.window_ms(), rules.hold_ms);
+        let mut books = Books { log, state: rules.blank.clone(), metrics, chain, changed: false };
         books.recall()?;
+        books.relink(&rules, now_ms())?;
         books.log.begin()?;
         books.log.audit(now_ms(), "start", &format!("version {}", env!("CARGO_PKG_VERSION")))?;
         books.log.commit()?;
@@ -105,6 +113,7 @@ impl Loop {
             knowledge,
             next_publish: now,
             next_sweep: now + SWEEP,
+            listen_from: 0,
             verifying: None,
         };
         running.publish("start");
@@ -120,8 +129,10 @@ impl Loop {
                 Err(RecvTimeoutError::Disconnected) => running = false,
             }
             self.on_time();
+            self.listen(now_ms())?;
         }
         self.books.log.begin()?;
+        self.books.listen_to_all(now_ms())?;
         self.books.log.audit(now_ms(), "stop", "everything that waited is written")?;
         self.books.log.commit()?;
         self.books.log.checkpoint()
@@ -171,8 +182,12 @@ impl Loop {
         }
         self.books.metrics.queue_depth.dec();
         match command {
-            Command::Ingest(records, reply) => Ok(later(reply, self.books.ingest(&records)?)),
+            Command::Ingest(records, reply) => Ok(later(reply, self.books.ingest(&records, now_ms())?)),
             Command::Rate(said, reply) => Ok(later(reply, self.books.rate(&said)?)),
+            Command::Score(scored, reply) => {
+                self.books.score(&scored)?;
+                Ok(later(reply, ()))
+            }
             Command::Keep(snapshot, reply) => {
                 self.books.keep(&snapshot)?;
                 Ok(later(reply, ()))
@@ -187,7 +202,24 @@ impl Loop {
         self.books.metrics.write_failures.inc();
         self.books.log.rollback()?;
         self.books.state = self.rules.blank.clone();
-        self.books.recall()
+        self.books.recall()?;
+        self.books.relink(&self.rules, now_ms())
+    }
+
+    /// Writes and learns what conversations have shown by now.
+    fn listen(&mut self, now: u64) -> Result<(), LogError> {
+        if now < self.listen_from || self.books.chain.due().is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        let written = (|| {
+            self.books.log.begin()?;
+            self.books.listen(now)?;
+            self.books.log.commit()
+        })();
+        written.or_else(|e| {
+            self.listen_from = now + LISTEN_AGAIN_MS;
+            self.take_back(&e)
+        })
     }
 
     /// Goes on by other rules. What they learn in another way is learned again from the log.
@@ -200,6 +232,7 @@ impl Loop {
             self.books.recall()?;
             self.verifying.iter_mut().for_each(|job| job.outdated = true);
         }
+        self.books.chain.set_window(self.rules.blank.window_ms());
         self.books.log.begin()?;
         self.books.log.audit(now_ms(), "reload", what)?;
         self.books.log.commit()?;
@@ -210,7 +243,9 @@ impl Loop {
     fn until_next(&self) -> Duration {
         let publish = self.books.changed.then_some(self.next_publish);
         let next = [Some(self.next_batch), Some(self.next_sweep), publish].into_iter().flatten().min();
-        next.map_or(SWEEP, |at| at.saturating_duration_since(Instant::now()))
+        let next = next.map_or(SWEEP, |at| at.saturating_duration_since(Instant::now()));
+        let listen = self.books.chain.due().map(|due| due.max(self.listen_from).saturating_sub(now_ms()));
+        listen.map_or(next, |ms| next.min(Duration::from_millis(ms)))
     }
 
     fn on_time(&mut self) {

@@ -1,4 +1,7 @@
+use dragoman_core::chain::Chain;
 use dragoman_core::replay::Escalated;
+use dragoman_core::request::{Thread, ThreadHash};
+use dragoman_core::signals::{FeedbackKind, FeedbackSignal, Signals};
 use proptest::prelude::*;
 
 use super::apply::Books;
@@ -8,22 +11,43 @@ use crate::learn::tests::state;
 use crate::log::Log;
 use crate::sample;
 
+const MINUTE_MS: u64 = 60_000;
+const WINDOW_MS: u64 = 3 * MINUTE_MS;
+const START_MS: u64 = 1_000 * MINUTE_MS;
+
 /// Something that comes in, about one of twelve records.
 #[derive(Debug, Clone)]
 enum Happening {
     Record(u8),
-    Feedback(u8, u8, u8),
+    Feedback(u8, u8, u8, f64),
+    Score(u8, u8),
+    /// Time goes on to this minute, and the conversations are listened to.
+    Time(u8),
+    Restart,
 }
 
 fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     let record = (0u8..12).prop_map(Happening::Record);
-    let feedback =
-        (0u8..12, 0u8..3, 1u8..=5).prop_map(|(n, rater, rating)| Happening::Feedback(n, rater, rating));
-    prop::collection::vec(prop_oneof![record, feedback], 0..60)
+    let feedback = (0u8..12, 0u8..3, 1u8..=5, 0f64..=1.0)
+        .prop_map(|(n, rater, rating, weight)| Happening::Feedback(n, rater, rating, weight));
+    let score = (0u8..12, 1u8..=5).prop_map(|(n, score)| Happening::Score(n, score));
+    let time = (0u8..30).prop_map(Happening::Time);
+    let one = prop_oneof![4 => record, 2 => feedback, 1 => score, 3 => time, 1 => Just(Happening::Restart)];
+    prop::collection::vec(one, 0..60)
 }
 
-/// Records of two routes, some failed, some escalated within the decision or out of it.
+/// Records of two routes, some failed, some escalated within the decision or out of it; turns of three conversations,
+/// one of which has no name.
 fn record(n: u8) -> ReplayRecord {
+    let kinds = [FeedbackKind::None, FeedbackKind::Satisfied, FeedbackKind::WrongAnswer];
+    let kind = kinds[usize::from(n / 3) % 3];
+    let hash = |turn: u8| Some(ThreadHash(turn.into()));
+    let thread = Thread {
+        whole: hash(n / 6),
+        follows: (n >= 6).then(|| hash(n / 6 - 1)).flatten(),
+        complains: n.is_multiple_of(4),
+        ..Default::default()
+    };
     let escalated = |route: Option<&str>| Escalated { model: "b".into(), route: route.map(str::to_owned) };
     ReplayRecord {
         id: format!("r{n}"),
@@ -34,6 +58,10 @@ fn record(n: u8) -> ReplayRecord {
             _ => None,
         },
         cost: f64::from(n) * 1.1e-4,
+        time_ms: START_MS + u64::from(n) * MINUTE_MS,
+        session: (n % 3 > 0).then(|| format!("s{}", n % 3)),
+        thread: if n.is_multiple_of(3) { thread } else { Thread::default() },
+        signals: Signals { feedback: FeedbackSignal { kind, score: 0.7 }, ..Default::default() },
         ..sample::record(if n.is_multiple_of(7) { 503 } else { 200 }, f32::from(n) / 13.0)
     }
 }
@@ -41,7 +69,72 @@ fn record(n: u8) -> ReplayRecord {
 fn books() -> (tempfile::TempDir, Books) {
     let dir = tempfile::tempdir().unwrap();
     let log = Log::open(&crate::log::path(dir.path())).unwrap();
-    (dir, Books { log, state: state(), metrics: Metrics::new().unwrap(), changed: false })
+    let (metrics, chain) = (Metrics::new().unwrap(), Chain::new(WINDOW_MS, 0));
+    (dir, Books { log, state: state(), metrics, chain, changed: false })
+}
+
+fn rules() -> Rules {
+    let document = serde_json::json!({"default_model": "a", "models": {"a": {"endpoint": "http://h", "price": {}}},
+        "reward": {"window_minutes": WINDOW_MS / MINUTE_MS}});
+    let config = Config::from_value(&document).unwrap();
+    let blank = State::new(config.reward, state().learner().clone());
+    Rules { hold_ms: 0, ..Rules::of(&config, blank) }
+}
+
+/// The kinds of evidence in the log about record `n`, in order.
+fn heard(books: &Books, n: u8) -> Vec<&'static str> {
+    let heard = books.log.view().evidence(&format!("r{n}"), i64::MAX).unwrap();
+    heard.into_iter().map(|heard| heard.evidence.name()).collect()
+}
+
+#[test]
+fn what_a_conversation_shows_is_written_once_also_over_a_restart() {
+    let (_dir, mut books) = books();
+    let minute = |n: u64| START_MS + n * MINUTE_MS;
+    books.log.begin().unwrap();
+    for n in [1, 4] {
+        books.ingest(&[record(n)], minute(n.into())).unwrap();
+        books.listen(minute(n.into())).unwrap();
+    }
+    books.relink(&rules(), minute(4)).unwrap();
+    books.listen(minute(5)).unwrap();
+    assert_eq!((heard(&books, 1), heard(&books, 4)), (vec!["satisfied"], vec![]));
+    for _ in 0..2 {
+        books.listen(minute(20)).unwrap();
+        books.relink(&rules(), minute(20)).unwrap();
+    }
+    assert_eq!((heard(&books, 1), heard(&books, 4)), (vec!["satisfied"], vec![]), "4 was no route's answer");
+    books.ingest(&[record(10)], minute(20)).unwrap();
+    books.listen(minute(24)).unwrap();
+    books.relink(&rules(), minute(24)).unwrap();
+    books.listen(minute(40)).unwrap();
+    assert_eq!(heard(&books, 10), ["silence"]);
+    books.score(&Scored { replay_id: "r10".into(), score: 4, time_ms: 0 }).unwrap();
+    books.score(&Scored { replay_id: "r10".into(), score: 1, time_ms: 0 }).unwrap();
+    books.score(&Scored { replay_id: "r11".into(), score: 1, time_ms: 0 }).unwrap();
+    assert_eq!((heard(&books, 10), heard(&books, 11)), (vec!["silence", "judge"], vec![]));
+    books.log.commit().unwrap();
+}
+
+#[test]
+fn a_log_of_the_first_version_is_taken_over_with_all_voices_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = crate::log::path(dir.path());
+    let old = rusqlite::Connection::open(&path).unwrap();
+    let tables =
+        "CREATE TABLE feedback(seq INTEGER PRIMARY KEY, replay_id TEXT NOT NULL, rater TEXT NOT NULL,
+          time_ms INTEGER NOT NULL, feedback TEXT NOT NULL, UNIQUE(replay_id, rater));
+        CREATE TABLE pending_feedback(seq INTEGER PRIMARY KEY, replay_id TEXT NOT NULL, rater TEXT NOT NULL,
+          time_ms INTEGER NOT NULL, feedback TEXT NOT NULL, UNIQUE(replay_id, rater));
+        INSERT INTO feedback VALUES(1, 'r1', '', 0, '{\"rating\":2}');";
+    old.execute_batch(tables).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    drop(old);
+    for _ in 0..2 {
+        let log = Log::open(&path).unwrap();
+        let said = log.view().feedback("r1", i64::MAX).unwrap();
+        assert_eq!((said[0].feedback.rating, said[0].weight), (Some(2), 1.0));
+    }
 }
 
 proptest! {
@@ -50,17 +143,26 @@ proptest! {
     #[test]
     fn a_rebuild_gives_the_same_bits_whatever_came_in_whichever_order(all in happenings()) {
         let (_dir, mut books) = books();
+        let mut now = START_MS;
         books.log.begin().unwrap();
         for happening in all {
             match happening {
-                Happening::Record(n) => drop(books.ingest(&[record(n)]).unwrap()),
-                Happening::Feedback(n, rater, rating) => {
-                    let feedback = Feedback { rating: Some(rating), ..Default::default() };
-                    let said = Said { replay_id: format!("r{n}"), rater: rater.to_string(), feedback, time_ms: 0 };
-                    books.rate(&said).unwrap();
+                Happening::Record(n) => drop(books.ingest(&[record(n)], now).unwrap()),
+                Happening::Feedback(n, rater, rating, weight) => {
+                    let (feedback, rater) = (Feedback { rating: Some(rating), ..Default::default() }, rater.to_string());
+                    books.rate(&Said { replay_id: format!("r{n}"), rater, feedback, time_ms: 0, weight }).unwrap();
                 }
+                Happening::Score(n, score) => {
+                    books.score(&Scored { replay_id: format!("r{n}"), score, time_ms: 0 }).unwrap();
+                }
+                Happening::Time(minute) => {
+                    now = now.max(START_MS + u64::from(minute) * MINUTE_MS);
+                    books.listen(now).unwrap();
+                }
+                Happening::Restart => books.relink(&rules(), now).unwrap(),
             }
         }
+        books.listen_to_all(now).unwrap();
         books.log.commit().unwrap();
         let mut rebuilt = state();
         relearn(books.log.view(), &mut rebuilt, 0, i64::MAX).unwrap();
@@ -75,10 +177,11 @@ proptest! {
 fn feedback_that_waits_is_dropped_after_its_time_and_bounded() {
     let (_dir, mut books) = books();
     let feedback = Feedback { rating: Some(5), ..Default::default() };
-    let said = |n: u64| Said { replay_id: format!("r{n}"), rater: String::new(), feedback, time_ms: n };
+    let said =
+        |n: u64| Said { replay_id: format!("r{n}"), rater: String::new(), feedback, time_ms: n, weight: 1.0 };
     books.log.begin().unwrap();
     for n in 1..MAX_PENDING {
-        books.log.add_pending(&format!("r{n}"), "", &feedback, n).unwrap();
+        books.log.add_pending(&format!("r{n}"), "", &feedback, 1.0, n).unwrap();
     }
     assert_eq!(books.rate(&said(0)).unwrap(), Rating::Waiting);
     assert_eq!(books.rate(&said(MAX_PENDING)).unwrap(), Rating::TooManyWaiting);
@@ -94,7 +197,7 @@ fn a_log_of_other_tables_is_refused_in_a_sentence() {
     drop(Log::open(&path).unwrap());
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let why = Log::open(&path).unwrap_err().to_string();
-    assert!(why.contains("its tables have version 9, this build reads 1"), "{why}");
+    assert!(why.contains("its tables have version 9, this build reads 2"), "{why}");
     std::fs::write(&path, "this is no database at all, but it is long enough to be looked at").unwrap();
     assert!(Log::open(&path).unwrap_err().to_string().contains("could not be opened"));
 }

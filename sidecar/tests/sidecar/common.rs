@@ -137,6 +137,8 @@ pub(crate) fn record(n: u64) -> ReplayRecord {
         cost: f64::from(noise(91)) * 1e-3,
         stages: Stages::default(),
         prompt: None,
+        thread: Default::default(),
+        sample: None,
     }
 }
 

@@ -149,7 +149,7 @@ fn expected(snapshot: &Snapshot, records: &[ReplayRecord]) -> f64 {
         let routes = &snapshot.meta.routing.routes;
         let taken =
             decision.candidates.iter().find(|c| Some(&routes[c.route].name) == r.route.as_ref()).unwrap();
-        let reward = Reward::of(&RewardConfig::default(), &r.response, r.cost, None).total;
+        let reward = Reward::of(&RewardConfig::default(), &r.response, r.cost, &[]).total;
         f64::from(taken.propensity) / 0.5 * reward
     };
     records.iter().map(term).sum::<f64>() / records.len() as f64

@@ -3,7 +3,7 @@
 use axum::http::{Method, StatusCode};
 use dragoman_core::learner::{Learner, Observation};
 use dragoman_core::replay::completion_tokens;
-use dragoman_core::reward::Feedback;
+use dragoman_core::reward::{Evidence, Feedback};
 use dragoman_core::snapshot::Snapshot;
 use dragoman_sidecar::learn::{State, projection};
 use serde_json::json;
@@ -20,7 +20,8 @@ fn told_at_once(house: &House, count: u64, liked: &[u64]) -> Snapshot {
     for n in 0..count {
         let record = record(n);
         let said = Feedback { rating: Some(5), ..Default::default() };
-        let said: &[Feedback] = if liked.contains(&n) { &[said] } else { &[] };
+        let said = Evidence::Feedback { said, weight: 1.0 };
+        let said: &[Evidence] = if liked.contains(&n) { &[said] } else { &[] };
         learner.observe(&Observation {
             route: record.route.as_ref().unwrap(),
             context: &record.context.clone().unwrap().into(),

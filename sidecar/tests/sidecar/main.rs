@@ -4,12 +4,14 @@
 
 mod common;
 
+mod chain;
 mod cli;
 mod durability;
 mod embeddings;
 mod evaluate;
 mod feedback;
 mod ingest;
+mod judge;
 mod publish;
 mod reload;
 mod replays;

@@ -2,7 +2,7 @@
 
 use dragoman_core::config::{
     DecisionRule, EncoderRole, FilterConfig, Model, PolicyKind, PolicyParams, Price, Privacy, PublicKey,
-    RemoteEncoder, ReplayConfig, Route, RouteRole, Routing,
+    RemoteEncoder, ReplayConfig, Route, RouteRole, Routing, Sampling,
 };
 use dragoman_core::context::{META, SIGNALS};
 use dragoman_core::learner::Pace;
@@ -174,6 +174,8 @@ fn meta(version: u64) -> SnapshotMeta {
             budget: None,
         },
         privacy: Privacy { store_prompts: false },
+        sampling: Sampling::default(),
+        thread_key: None,
     };
     SnapshotMeta {
         schema: SCHEMA,

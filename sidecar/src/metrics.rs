@@ -16,6 +16,10 @@ pub struct Metrics {
     pub rejected: IntCounter,
     /// Feedback counted.
     pub feedback: IntCounter,
+    /// Feedback refused because its sender had said too much.
+    pub feedback_limited: IntCounter,
+    /// Requests without the token they need.
+    pub unauthorized: IntCounter,
     /// Records with a route that taught nothing.
     pub not_learned: IntCounter,
     /// Commands refused at a full queue or a stopped loop.
@@ -72,6 +76,12 @@ impl Metrics {
             )?,
             rejected: counter(&r, "replays_rejected_total", "Replay records that were refused")?,
             feedback: counter(&r, "feedback_total", "Feedback that changed a reward")?,
+            feedback_limited: counter(
+                &r,
+                "feedback_limited_total",
+                "Feedback refused by access.feedback_per_minute",
+            )?,
+            unauthorized: counter(&r, "unauthorized_total", "Requests without the token that they need")?,
             not_learned: counter(
                 &r,
                 "replays_not_learned_total",

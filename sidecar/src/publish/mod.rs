@@ -13,6 +13,7 @@ use log::{error, info};
 use tokio::sync::watch;
 
 use crate::clock::now_ms;
+use crate::key::hash_key;
 use crate::metrics::Metrics;
 use crate::writer::{Knowledge, NewSnapshot, Writer};
 
@@ -66,7 +67,8 @@ impl Publisher {
         let (version, created_ms, tag) = (self.version + 1, now_ms(), known.tag);
         let (routing, key, known) = (Arc::clone(&known.routing), self.key.clone(), Arc::clone(known));
         let build = move || {
-            let routing = Routing::clone(&known.routing);
+            let mut routing = Routing::clone(&known.routing);
+            routing.privacy = routing.privacy.keyed(hash_key(&key));
             let snapshot = known.learner.snapshot(routing, version, created_ms).map_err(|e| e.to_string())?;
             snapshot.encode(&key).map_err(|e| e.to_string())
         };

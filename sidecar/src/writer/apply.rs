@@ -34,7 +34,7 @@ impl Books {
                 self.metrics.not_learned.inc();
             }
             for (rater, time_ms, feedback) in self.log.take_pending(&record.id)? {
-                self.count(&Said { replay_id: record.id.clone(), rater, feedback, time_ms })?;
+                self.count(&Said { replay_id: record.id.clone(), rater, feedback, time_ms, weight: 1.0 })?;
             }
         }
         Ok(result)

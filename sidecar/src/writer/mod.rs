@@ -105,6 +105,8 @@ pub struct Said {
     pub feedback: Feedback,
     /// When, milliseconds since the Unix epoch.
     pub time_ms: u64,
+    /// How much it counts, 0..=1; see [`dragoman_core::trust`].
+    pub weight: f64,
 }
 
 /// A built snapshot.

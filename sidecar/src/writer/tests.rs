@@ -56,7 +56,7 @@ proptest! {
                 Happening::Record(n) => drop(books.ingest(&[record(n)]).unwrap()),
                 Happening::Feedback(n, rater, rating) => {
                     let feedback = Feedback { rating: Some(rating), ..Default::default() };
-                    let said = Said { replay_id: format!("r{n}"), rater: rater.to_string(), feedback, time_ms: 0 };
+                    let said = Said { replay_id: format!("r{n}"), rater: rater.to_string(), feedback, time_ms: 0, weight: 1.0 };
                     books.rate(&said).unwrap();
                 }
             }
@@ -75,7 +75,8 @@ proptest! {
 fn feedback_that_waits_is_dropped_after_its_time_and_bounded() {
     let (_dir, mut books) = books();
     let feedback = Feedback { rating: Some(5), ..Default::default() };
-    let said = |n: u64| Said { replay_id: format!("r{n}"), rater: String::new(), feedback, time_ms: n };
+    let said =
+        |n: u64| Said { replay_id: format!("r{n}"), rater: String::new(), feedback, time_ms: n, weight: 1.0 };
     books.log.begin().unwrap();
     for n in 1..MAX_PENDING {
         books.log.add_pending(&format!("r{n}"), "", &feedback, n).unwrap();

@@ -20,6 +20,9 @@ use crate::key;
 /// A shorter token can be guessed.
 const SHORTEST: usize = 16;
 
+/// An application that names no raters may send so many times as much feedback as one rater.
+const APPLICATION: u32 = 100;
+
 /// What a token lets its holder do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -116,8 +119,9 @@ impl Gate {
     /// Feedback of `rater` (empty if it has no name) comes at `now` from `peer`. Gives the weight of this word in
     /// 0..=1, or the seconds after which it may be sent again.
     ///
-    /// A name is believed of the holder of a token and of a neighbour on loopback: these speak for raters they know, and
-    /// without a name for all of their users at once, which has no daily limit. Of anybody else only the address is.
+    /// A name is believed of the holder of a token and of a neighbour on loopback; without one these are an application
+    /// that speaks for all of its users, which has [`APPLICATION`] times the rate of a rater and no daily limit. Of
+    /// anybody else only the address is believed.
     pub fn speak(
         &self,
         access: &Access,
@@ -126,22 +130,19 @@ impl Gate {
         rater: &str,
         now: u64,
     ) -> Result<f64, u64> {
-        let known = matches!(role, Role::Admin | Role::Feedback) || peer.to_canonical().is_loopback();
-        let principal = match (known, rater) {
-            (true, "") if peer.to_canonical().is_loopback() => "application".to_owned(),
-            (true, "") => "token".to_owned(),
-            (true, rater) => format!("rater {rater}"),
-            (false, _) => format!("from {}", peer.to_canonical()),
+        let peer = peer.to_canonical();
+        let known = matches!(role, Role::Admin | Role::Feedback) || peer.is_loopback();
+        let (principal, times) = match (known, rater) {
+            (true, "") => ("application".to_owned(), APPLICATION),
+            (true, rater) => (format!("rater {rater}"), 1),
+            (false, _) => (format!("from {peer}"), 1),
         };
-        let limits = Limits {
-            per_minute: access.feedback_per_minute,
-            burst: access.feedback_burst,
-            per_day: access.rater_per_day,
-        };
+        let per_minute = access.feedback_per_minute.saturating_mul(times);
+        let limits = Limits { per_minute, burst: per_minute, per_day: access.rater_per_day };
         // A thread that panicked here left a whole table behind.
         let mut ledger = self.ledger.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let weight = ledger.speak(&principal, &limits, now)?;
-        Ok(if known && rater.is_empty() { 1.0 } else { weight })
+        Ok(if times == APPLICATION { 1.0 } else { weight })
     }
 }
 
@@ -220,13 +221,13 @@ mod tests {
 
     #[test]
     fn a_rater_that_is_believed_has_limits_of_its_own_and_a_stranger_those_of_its_address() {
-        let section = json!({"feedback_burst": 3, "rater_per_day": 1, "token": {"env": "ADMIN"}});
+        let section = json!({"feedback_per_minute": 3, "rater_per_day": 1, "token": {"env": "ADMIN"}});
         let (gate, access) = (gate(section.clone()).unwrap(), access(section));
         let (home, away): (IpAddr, IpAddr) =
             ("::ffff:127.0.0.1".parse().unwrap(), "10.0.0.9".parse().unwrap());
         let words = |role, peer, rater: &str| gate.speak(&access, role, peer, rater, 0);
         assert_eq!([0, 1, 2].map(|_| words(Role::Nobody, home, "ann")), [Ok(1.0), Ok(0.5), Ok(1.0 / 3.0)]);
-        assert_eq!(words(Role::Nobody, home, "ann"), Err(1));
+        assert_eq!(words(Role::Nobody, home, "ann"), Err(20));
         assert_eq!(words(Role::Nobody, home, "ben"), Ok(1.0));
         assert_eq!(
             [0, 1].map(|_| words(Role::Nobody, home, "")),

@@ -6,6 +6,7 @@ use std::time::Instant;
 use dragoman_core::config::Routing;
 use dragoman_core::context::Context;
 use dragoman_core::decision::{Decision, decide};
+use dragoman_core::privacy;
 use dragoman_core::replay::{CandidateRecord, ReplayRecord, SCHEMA, Sample};
 use dragoman_core::request::{Api, PromptRequest, RequestFacts, parse_thread, rewrite_model};
 use dragoman_core::response::ResponseFacts;
@@ -13,6 +14,7 @@ use dragoman_core::signals::Signals;
 
 use crate::embed::Embedding;
 use crate::params::Loaded;
+use crate::sessions::Seat;
 use crate::worker::{Worker, now_ms};
 
 /// The one arm there is until snapshots are tested against each other.
@@ -47,6 +49,8 @@ pub(crate) struct Verdict {
     pub(crate) category: Option<String>,
     /// The body with its new model, if that changed.
     pub(crate) body: Option<Vec<u8>>,
+    /// The conversation's place in the table, if it names itself.
+    pub(crate) seat: Option<Seat>,
 }
 
 impl Verdict {
@@ -76,6 +80,7 @@ impl Verdict {
             model: worker.config.default_cluster.clone(),
             propensity: 1.0,
             explored: false,
+            sticky: false,
             default_reason: None,
             signals: Signals::default(),
             request: RequestFacts::default(),
@@ -87,7 +92,7 @@ impl Verdict {
             thread: Default::default(),
             sample: None,
         };
-        Self { record, loaded: None, cluster: None, fallback: None, category: None, body: None }
+        Self { record, loaded: None, cluster: None, fallback: None, category: None, body: None, seat: None }
     }
 
     /// The request of this body; the default route if it cannot be read.
@@ -116,13 +121,14 @@ impl Verdict {
         embedding: &Embedding,
     ) -> Self {
         let Question { request, session, since, parse_us } = question;
+        let session = session.or_else(|| request.session.clone());
         let mut verdict = match loaded {
-            Some(loaded) => Self::decide(worker, &request, loaded, embedding),
+            Some(loaded) => Self::decide(worker, &request, session.as_deref(), loaded, embedding),
             None => Self::default_route(worker, request.api, "no_snapshot"),
         };
         verdict.rewrite(worker, &request, body);
         let record = &mut verdict.record;
-        record.session = session.or_else(|| request.session.clone());
+        record.session = session;
         record.request = request.facts;
         record.thread = request.thread;
         record.stages.parse_us = parse_us;
@@ -132,19 +138,29 @@ impl Verdict {
         verdict
     }
 
-    fn decide(worker: &Worker, request: &PromptRequest, loaded: Rc<Loaded>, embedding: &Embedding) -> Self {
+    fn decide(
+        worker: &Worker,
+        request: &PromptRequest,
+        session: Option<&str>,
+        loaded: Rc<Loaded>,
+        embedding: &Embedding,
+    ) -> Self {
         let mut watch = Watch { last: Instant::now() };
         let snapshot = &loaded.snapshot;
         let signals = loaded.rules.extract(&request.prompt, &request.facts);
         let signals_us = watch.lap();
         let dimensions = snapshot.embedding_size();
         let context = Context::new(embedding.vector.as_deref(), dimensions, &signals, &request.facts);
-        let outcome = decide(snapshot, &context, &signals, request.api, &request.facts, worker.draw());
+        let routing = &snapshot.meta.routing;
+        let seat = session.and_then(|session| Seat::find(session, &routing.sticky, now_ms()));
+        let previous = seat.as_ref().and_then(|seat| seat.model(routing));
+        let (api, facts) = (request.api, &request.facts);
+        let outcome = decide(snapshot, &context, &signals, api, facts, previous, worker.draw());
         let decide_us = watch.lap();
 
         let mut verdict = match outcome {
-            Ok(decision) => Self::decided(worker, request.api, &loaded, &decision),
-            Err(none) => Self::default_route(worker, request.api, none.reason()),
+            Ok(decision) => Self::decided(worker, api, &loaded, &decision, seat),
+            Err(none) => Self::default_route(worker, api, none.reason()),
         };
         let record = &mut verdict.record;
         record.snapshot_version = snapshot.meta.version;
@@ -153,10 +169,8 @@ impl Verdict {
         record.stages.embed_us = embedding.micros;
         record.stages.signals_us = signals_us;
         record.stages.decide_us = decide_us;
-        if snapshot.meta.routing.privacy.store_prompts {
-            record.prompt = Some(request.prompt.clone());
-        }
-        let sampling = snapshot.meta.routing.sampling;
+        record.prompt = privacy::stored(&routing.privacy, &request.prompt);
+        let sampling = routing.sampling;
         if record.route.is_some() && sampling.share > 0.0 && worker.draw() < sampling.share {
             let prompt = request.prompt.chars().take(sampling.max_chars as usize).collect();
             record.sample = Some(Sample { prompt, answer: String::new() });
@@ -168,11 +182,12 @@ impl Verdict {
         verdict
     }
 
-    fn decided(worker: &Worker, api: Api, loaded: &Loaded, decision: &Decision) -> Self {
+    fn decided(worker: &Worker, api: Api, loaded: &Loaded, decision: &Decision, seat: Option<Seat>) -> Self {
         let routing = &loaded.snapshot.meta.routing;
         let mut verdict = Self::blank(worker, api);
         let record = &mut verdict.record;
         record.explored = decision.explored;
+        record.sticky = decision.sticky;
         record.candidates = candidates(routing, decision);
         let taken = decision.chosen.and_then(|i| record.candidates.get(i));
         record.route = taken.map(|c| c.route.clone());
@@ -194,6 +209,7 @@ impl Verdict {
             verdict.fallback = fallback.map(|m| m.name.clone());
         }
         count(worker, decision);
+        verdict.seat = seat.map(|seat| sit(worker, seat, decision, &verdict.record));
         verdict
     }
 
@@ -206,6 +222,17 @@ impl Verdict {
             self.body = Some(rewrite_model(body, request, name));
         }
     }
+}
+
+/// Notes which model the conversation is on now, so that a next turn that does not wait for this answer finds it.
+fn sit(worker: &Worker, mut seat: Seat, decision: &Decision, record: &ReplayRecord) -> Seat {
+    match decision.sticky {
+        true => worker.stats.sticky_held.add(1),
+        false if seat.is_taken() => worker.stats.sticky_moved.add(1),
+        false => {}
+    }
+    seat.take(&record.model, record.time_ms);
+    seat
 }
 
 fn candidates(routing: &Routing, decision: &Decision) -> Vec<CandidateRecord> {

@@ -11,6 +11,7 @@ use proxy_wasm::hostcalls::dispatch_http_call;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 
+use crate::headers::bearer;
 use crate::stats::Stats;
 
 /// A prompt's embedding, if there is one, and the microseconds spent on it.
@@ -128,12 +129,14 @@ fn local(max_tokens: usize) -> Result<Encoder, String> {
 
 /// Asks from the stream that is under way: Envoy answers to it, and drops the call when it ends.
 fn call(remote: &RemoteEncoder, text: &str, key: Key, stats: &Stats) -> Asked {
-    let headers = vec![
+    let mut headers = vec![
         (":method", "POST"),
         (":path", embedding::PATH),
         (":authority", remote.authority.as_str()),
         ("content-type", "application/json"),
     ];
+    let known_by = bearer(remote.token.as_deref());
+    headers.extend(known_by.as_deref().map(|value| ("authorization", value)));
     let question = embedding::question(&remote.model, text, remote.packed);
     let since = Instant::now();
     stats.embed_calls.add(1);

@@ -41,6 +41,11 @@ pub(crate) fn strip_response(stream: &dyn HttpContext) {
     }
 }
 
+/// The value of `authorization` for a call to the sidecar.
+pub(crate) fn bearer(token: Option<&str>) -> Option<String> {
+    token.map(|token| format!("Bearer {token}"))
+}
+
 /// A number in a header's value.
 pub(crate) fn number(value: Option<Vec<u8>>) -> Option<u64> {
     std::str::from_utf8(&value?).ok()?.trim().parse().ok()

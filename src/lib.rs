@@ -24,6 +24,7 @@ mod push;
 mod recover;
 mod response;
 mod root;
+mod sessions;
 mod stats;
 mod stream;
 mod worker;

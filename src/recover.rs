@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use dragoman_core::config::PublicKey;
 use proxy_wasm::hostcalls::dispatch_http_call;
 
+use crate::headers;
 use crate::params::{self, Refused};
 
 /// Fetches the sidecar's snapshot: quickly while there is none, now and then afterwards, in case a push was lost.
 pub(crate) struct Recover {
     key: PublicKey,
     sidecar: String,
+    known_by: Option<String>,
     waiting: bool,
     asked: Option<Instant>,
     failing: bool,
@@ -23,8 +25,8 @@ impl Recover {
     const RELAXED: Duration = Duration::from_secs(5);
     const TIMEOUT: Duration = Duration::from_secs(5);
 
-    pub(crate) fn new(key: PublicKey, sidecar: String) -> Self {
-        Self { key, sidecar, waiting: false, asked: None, failing: false }
+    pub(crate) fn new(key: PublicKey, sidecar: String, token: Option<&str>) -> Self {
+        Self { key, sidecar, known_by: headers::bearer(token), waiting: false, asked: None, failing: false }
     }
 
     pub(crate) fn on_tick(&mut self) {
@@ -34,7 +36,8 @@ impl Recover {
             return;
         }
         let path = format!("/v1/snapshot?newer_than={version}");
-        let headers = vec![(":method", "GET"), (":path", path.as_str()), (":authority", "dragoman")];
+        let mut headers = vec![(":method", "GET"), (":path", path.as_str()), (":authority", "dragoman")];
+        headers.extend(self.known_by.as_deref().map(|value| ("authorization", value)));
         self.asked = Some(Instant::now());
         match dispatch_http_call(&self.sidecar, headers, None, vec![], Self::TIMEOUT) {
             Ok(_) => self.waiting = true,

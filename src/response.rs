@@ -8,7 +8,7 @@ use proxy_wasm::traits::HttpContext;
 
 use crate::decide::Verdict;
 use crate::headers;
-use crate::worker::Worker;
+use crate::worker::{Worker, now_ms};
 
 /// A decided request whose response is awaited or under way.
 pub(crate) struct Watching {
@@ -95,7 +95,7 @@ impl Watching {
 
     /// The stream is over: completes the record and queues it.
     pub(crate) fn finish(self, worker: &Worker) {
-        let Verdict { mut record, loaded, .. } = self.verdict;
+        let Verdict { mut record, loaded, seat, .. } = self.verdict;
         // The client left first: status 0 says that nothing is known.
         let watched = self.observer.map(|observer| observer.finish_with_text(self.ended));
         let (facts, text) = watched.unwrap_or_default();
@@ -112,6 +112,11 @@ impl Watching {
         let models = loaded.as_ref().map(|l| l.snapshot.meta.routing.models.as_slice()).unwrap_or_default();
         if let Some(model) = models.iter().find(|m| m.name == *answering) {
             record.cost = dollars(model.price, &record.request, &record.response);
+        }
+        match (seat, record.response.status) {
+            (Some(seat), 429 | 500..) => seat.leave(),
+            (Some(mut seat), _) if record.escalated_to.is_some() => seat.take(answering, now_ms()),
+            _ => {}
         }
         worker.record(&record);
     }

@@ -38,8 +38,8 @@ impl Role {
         Ok(match config {
             FilterConfig::Route(role) => Self::Route(Rc::new(Worker::new(role)?)),
             FilterConfig::Push { public_key } => Self::Push(Rc::new(public_key)),
-            FilterConfig::Recover { public_key, sidecar } => {
-                Self::Recover(Box::new(Recover::new(public_key, sidecar)))
+            FilterConfig::Recover { public_key, sidecar, sidecar_token } => {
+                Self::Recover(Box::new(Recover::new(public_key, sidecar, sidecar_token.as_deref())))
             }
             FilterConfig::Attempt { cluster, upstream_model } => {
                 Self::Attempt(Rc::new(Attempt { cluster, upstream_model }))

@@ -48,6 +48,10 @@ pub(crate) struct Stats {
     pub(crate) explored: Metric,
     /// Decided requests that no route was worth it for.
     pub(crate) default_not_worth: Metric,
+    /// Decided requests whose conversation stayed on its model.
+    pub(crate) sticky_held: Metric,
+    /// Decided requests whose conversation moved to another.
+    pub(crate) sticky_moved: Metric,
     /// Requests answered by the fallback after the first route failed.
     pub(crate) escalated: Metric,
     /// Requests decided without an embedding.
@@ -92,6 +96,8 @@ impl Stats {
             decisions: counter("dragoman_decisions"),
             explored: counter("dragoman_explored"),
             default_not_worth: counter("dragoman_default_not_worth"),
+            sticky_held: counter("dragoman_sticky_held"),
+            sticky_moved: counter("dragoman_sticky_moved"),
             escalated: counter("dragoman_escalated"),
             embed_failed: counter("dragoman_embed_failed"),
             embed_calls: counter("dragoman_embed_calls"),

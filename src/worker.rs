@@ -11,6 +11,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::embed::{Asked, Call, Embedder};
+use crate::headers;
 use crate::outbox::Outbox;
 use crate::params::Params;
 use crate::stats::Stats;
@@ -113,12 +114,14 @@ impl Worker {
 
     fn flush(&self) {
         let Some((count, body)) = self.outbox.borrow().batch() else { return };
-        let headers = vec![
+        let mut headers = vec![
             (":method", "POST"),
             (":path", "/v1/replays"),
             (":authority", "dragoman"),
             ("content-type", "application/x-ndjson"),
         ];
+        let known_by = headers::bearer(self.config.sidecar_token.as_deref());
+        headers.extend(known_by.as_deref().map(|value| ("authorization", value)));
         match dispatch_http_call(&self.config.sidecar, headers, Some(&body), vec![], REPLAY_TIMEOUT) {
             Ok(token) => self.outbox.borrow_mut().sent(token, count),
             Err(_) => self.stats.replay_calls_failed.add(1),

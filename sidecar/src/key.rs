@@ -41,13 +41,36 @@ pub fn load_or_create(data_dir: &Path) -> Result<SigningKey, String> {
     Ok(SigningKey::from_bytes(&seed))
 }
 
-/// The secret that filters hash conversations with: of the signing key, so that it outlives a restart, and of it
-/// only, so that it tells nothing about the key itself.
+/// The secret that filters hash conversations with.
 pub fn thread_key(key: &SigningKey) -> ThreadKey {
-    let hash = Sha256::new().chain_update(b"dragoman thread key\0").chain_update(key.to_bytes()).finalize();
-    let mut secret = [0; 16];
-    secret.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
-    ThreadKey(secret)
+    ThreadKey(half(derive(key, "dragoman thread key")))
+}
+
+/// What Envoy's filters are known by (`access.token`): whoever can read Envoy's configuration has it, and nothing more.
+pub fn filter_token(key: &SigningKey) -> String {
+    derive(key, "dragoman filter token").iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Keys the hashes of prompts (`privacy.store_prompts: hash`).
+pub fn hash_key(key: &SigningKey) -> [u8; 16] {
+    half(derive(key, "dragoman prompt hash"))
+}
+
+fn half(secret: [u8; 32]) -> [u8; 16] {
+    let [first @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = secret;
+    first
+}
+
+/// A secret for one purpose, which tells nothing of the key or of another: HMAC-SHA256 (RFC 2104) of the purpose.
+fn derive(key: &SigningKey, purpose: &str) -> [u8; 32] {
+    let seed = key.to_bytes();
+    let block = |pad: u8| {
+        let mut block = [pad; 64];
+        block.iter_mut().zip(seed).for_each(|(b, k)| *b ^= k);
+        block
+    };
+    let inner = Sha256::new().chain_update(block(0x36)).chain_update(purpose).finalize();
+    Sha256::new().chain_update(block(0x5c)).chain_update(inner).finalize().into()
 }
 
 /// Writes a new key so that it is never seen half-written, and never over one that another process (`serve` and
@@ -100,6 +123,15 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(data.join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn a_secret_is_the_hmac_of_its_purpose() {
+        // Of Python's hmac.new(bytes([7] * 32), b"dragoman filter token", "sha256").
+        let key = SigningKey::from_bytes(&[7; 32]);
+        assert_eq!(filter_token(&key), "d59310dd88361b81b17ee792eb86a8b4682e24ac7eea4de32ea60225786d74dc");
+        assert_ne!(derive(&key, "a"), derive(&key, "b"));
+        assert_eq!(hash_key(&key)[..], derive(&key, "dragoman prompt hash")[..16]);
     }
 
     #[test]

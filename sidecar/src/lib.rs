@@ -4,7 +4,7 @@
 //! [`learn`] learn from it → [`publish`] signs a snapshot of what is known and pushes it. Beside that way, [`judge`]
 //! has a share of the answers scored and [`embed`] encodes prompts with models that are too large for the filter. [`document`] and
 //! [`key`] are the edges to the files an operator sees; [`reload`] takes over a changed one; [`server`] puts all of
-//! it together.
+//! it together; [`access`] knows who may ask for what.
 //!
 //! Everything that decides or computes stands in `dragoman-core`. This crate owns files, sockets, threads and
 //! clocks; it must not know how a model works inside or how Envoy is configured (only `render` does that).
@@ -13,6 +13,7 @@
 //! only, if there is one: no metric and no line of
 //! the log may hold one.
 
+pub mod access;
 pub mod api;
 pub mod clock;
 pub mod document;

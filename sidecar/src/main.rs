@@ -89,6 +89,7 @@ fn render_envoy(
 ) -> Result<(), String> {
     let signing_key = key::load_or_create(config.data_dir.as_ref())?;
     let mut options = render::RenderOptions::of(config, PublicKey(signing_key.verifying_key()));
+    options.sidecar_token = config.access.token.as_ref().map(|_| key::filter_token(&signing_key));
     if let Some(folder) = &config.envoy.live {
         if wasm.is_some() || trusted_ca.is_some() {
             return Err("with envoy.live the sidecar writes clusters too: set envoy.wasm and envoy.trusted_ca in the \

@@ -24,6 +24,10 @@ pub struct Metrics {
     pub judge_dropped: IntCounter,
     /// Questions to the judge that brought no score.
     pub judge_failures: IntCounter,
+    /// Feedback refused because its sender had said too much.
+    pub feedback_limited: IntCounter,
+    /// Requests without the token they need.
+    pub unauthorized: IntCounter,
     /// Records with a route that taught nothing.
     pub not_learned: IntCounter,
     /// Commands refused at a full queue or a stopped loop.
@@ -92,6 +96,12 @@ impl Metrics {
                 "judge_failures_total",
                 "Questions to the judge that brought no score",
             )?,
+            feedback_limited: counter(
+                &r,
+                "feedback_limited_total",
+                "Feedback refused by access.feedback_per_minute",
+            )?,
+            unauthorized: counter(&r, "unauthorized_total", "Requests without the token that they need")?,
             not_learned: counter(
                 &r,
                 "replays_not_learned_total",

@@ -27,6 +27,7 @@ pub(crate) fn record(status: u16, x: f32) -> ReplayRecord {
         model: "a".into(),
         propensity: 1.0,
         explored: false,
+        sticky: false,
         default_reason: None,
         signals,
         request,

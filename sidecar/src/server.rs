@@ -16,6 +16,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle as Task;
 use tokio::time::Instant;
 
+use crate::access::Gate;
 use crate::api::{self, Shared};
 use crate::embed::{self, Pool};
 use crate::judge::Judge;
@@ -58,6 +59,7 @@ struct Opened {
     blank: State,
     encoder: Option<Pool>,
     metrics: Metrics,
+    gate: Gate,
 }
 
 // === impl Server ===
@@ -84,7 +86,7 @@ impl Server {
     }
 
     async fn run(config: Config, source: Option<Source>) -> Result<Self, StartError> {
-        let Opened { lock, key, log, log_path, blank, encoder, metrics } = Opened::open(&config)?;
+        let Opened { lock, key, log, log_path, blank, encoder, metrics, gate } = Opened::open(&config)?;
         let listener = TcpListener::bind(config.listen.sidecar).await.map_err(|e| {
             StartError(format!("cannot listen on {} (listen.sidecar): {e}", config.listen.sidecar))
         })?;
@@ -116,6 +118,7 @@ impl Server {
             reloads: reloads.clone(),
             encoder,
             log_path,
+            gate,
         });
         let publisher = Publisher { key, version, writer: writer.clone(), metrics: metrics.clone() };
         let mut tasks = vec![
@@ -180,13 +183,14 @@ impl Opened {
     fn open(config: &Config) -> Result<Self, StartError> {
         let data_dir = Path::new(&config.data_dir);
         let key = key::load_or_create(data_dir).map_err(StartError)?;
+        let gate = Gate::open(&config.access, &key, |name| std::env::var(name).ok()).map_err(StartError)?;
         let lock = DirLock::take(data_dir).map_err(StartError)?;
         let blank = learn::blank(config).map_err(StartError)?;
         let encoder = embed::start(config).map_err(StartError)?;
         let log_path = replay_log::path(data_dir);
         let log = Log::open(&log_path).map_err(|e| StartError(format!("{}: {e}", log_path.display())))?;
         let metrics = Metrics::new().map_err(|e| StartError(e.to_string()))?;
-        Ok(Self { lock, key, log, log_path, blank, encoder, metrics })
+        Ok(Self { lock, key, log, log_path, blank, encoder, metrics, gate })
     }
 }
 
@@ -223,7 +227,8 @@ async fn watch_readiness(app: Arc<Shared>, mut knowledge: watch::Receiver<Option
 
 async fn serve(listener: TcpListener, app: Arc<Shared>, stopped: oneshot::Receiver<()>) {
     let until = async move { drop(stopped.await) };
-    if let Err(e) = axum::serve(listener, api::router(app)).with_graceful_shutdown(until).await {
+    let service = api::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(e) = axum::serve(listener, service).with_graceful_shutdown(until).await {
         error!("the API has ended: {e}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dragoman_core::config::Config;
+use dragoman_core::config::{Config, StorePrompts};
 use dragoman_core::context::{Context, META, SIGNALS};
 use dragoman_core::decision::decide;
 use dragoman_core::learner::{Base, Learner, Observation};
@@ -81,7 +81,8 @@ fn a_recorded_decision_is_recomputed_natively_bit_for_bit() {
         host.ask(text).answered("ok");
         let record = one(&host);
         let context = record.context.as_ref().expect("a decided request has its context");
-        let again = decide(&snapshot, context, &record.signals, record.api, &record.request, None, 0.999).unwrap();
+        let again =
+            decide(&snapshot, context, &record.signals, record.api, &record.request, None, 0.999).unwrap();
         assert_eq!(record.candidates.len(), 3);
         for (there, here) in record.candidates.iter().zip(&again.candidates) {
             let bits = |reward: f32, bonus: f32, utility: f32| [reward, bonus, utility].map(f32::to_bits);
@@ -141,7 +142,7 @@ fn the_client_is_told_what_answered_and_the_upstream_cannot_say_so() {
 #[test]
 fn a_prompt_is_recorded_only_where_the_configuration_asks_for_it() {
     let mut plan = Plan::favouring(1, "strong");
-    plan.meta.routing.privacy.store_prompts = true;
+    plan.meta.routing.privacy.store_prompts = StorePrompts::Full;
     let host = with(&plan);
     host.ask("Hello").answered("Hi");
     assert_eq!(one(&host).prompt.as_deref(), Some("Hello"));

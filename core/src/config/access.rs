@@ -15,10 +15,8 @@ pub struct Access {
     pub feedback_needs_token: bool,
     /// Whether `/metrics` needs the admin's token.
     pub metrics_need_token: bool,
-    /// Feedback that one principal may send a minute in the long run…
+    /// Feedback that one rater may send a minute, and at once after a rest.
     pub feedback_per_minute: u32,
-    /// …and at once, after a rest.
-    pub feedback_burst: u32,
     /// Feedback of one rater that counts in full on one day.
     pub rater_per_day: u32,
 }
@@ -34,7 +32,6 @@ impl Access {
             feedback_needs_token: section.choice("feedback", &FEEDBACK, false),
             metrics_need_token: section.choice("metrics", &METRICS, false),
             feedback_per_minute: section.whole("feedback_per_minute", 1..=1_000_000, 60),
-            feedback_burst: section.whole("feedback_burst", 1..=1_000_000, 600),
             rater_per_day: section.whole("rater_per_day", 1..=1_000_000, 50),
         };
         if access.token.is_none() && !sidecar.ip().is_loopback() {

@@ -90,6 +90,9 @@ pub struct RemoteEncoder {
     pub packed: bool,
     /// How long a request waits for it, milliseconds.
     pub deadline_ms: u32,
+    /// What the sidecar knows its filters by, where it is the sidecar that is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 /// An Ed25519 public key, base64 in text.

@@ -15,6 +15,8 @@ pub struct ApiError {
     message: String,
     /// Where several things are wrong: a sentence for each.
     errors: Vec<String>,
+    /// Seconds after which a busy sidecar may be asked again.
+    retry_after: u64,
 }
 
 // === impl ApiError ===
@@ -22,13 +24,18 @@ pub struct ApiError {
 impl ApiError {
     /// An error with a sentence that says what to do.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), errors: Vec::new() }
+        Self { status, message: message.into(), errors: Vec::new(), retry_after: 1 }
     }
 
     /// A document with these errors was refused.
     pub fn refused(errors: Vec<String>) -> Self {
-        let message = "the configuration was refused, the old one stays: see `errors`".into();
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, message, errors }
+        let message = "the configuration was refused, the old one stays: see `errors`";
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, message) }
+    }
+
+    /// Too much of it: to be sent again after so many seconds.
+    pub fn too_many(seconds: u64, message: impl Into<String>) -> Self {
+        Self { retry_after: seconds, ..Self::new(StatusCode::TOO_MANY_REQUESTS, message) }
     }
 
     /// The request is wrong.
@@ -63,7 +70,7 @@ impl IntoResponse for ApiError {
         }
         let mut response = (self.status, Json(body)).into_response();
         if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after));
         }
         response
     }

@@ -43,6 +43,7 @@ pub(super) fn explain(record: &ReplayRecord, policy: &PolicyParams) -> Value {
         "model": record.model,
         "escalated_to": record.escalated_to,
         "explored": record.explored,
+        "sticky": record.sticky,
         "candidates": candidates,
         "signals": record.signals.explain(),
     })
@@ -83,6 +84,12 @@ fn choice(record: &ReplayRecord, policy: &PolicyParams) -> String {
         return format!("Chance took `{route}`: the policy is uniform and takes every candidate alike.");
     }
     let terms = terms(chosen);
+    if record.sticky {
+        return format!(
+            "The conversation stayed on `{route}`, whose utility was {terms}: no other was expected to gain more \
+             than sticky.margin."
+        );
+    }
     if record.explored {
         let best = best(record).map_or_else(String::new, |b| format!(" `{}` had {:.3}.", b.route, b.utility));
         return format!(

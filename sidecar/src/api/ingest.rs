@@ -4,6 +4,8 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use dragoman_core::config::Privacy;
+use dragoman_core::privacy::stored;
 use dragoman_core::replay::{ReplayRecord, SCHEMA};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -47,8 +49,8 @@ pub(super) async fn ingest(
 ) -> Result<Json<Answer>, ApiError> {
     let body =
         body.map_err(|e| ApiError::new(e.status(), format!("the batch was not taken: {}", e.body_text())))?;
-    let keep_prompts = app.config().routing.privacy.store_prompts;
-    let read = tokio::task::spawn_blocking(move || read(&body, keep_prompts)).await;
+    let privacy = app.config().routing.privacy.keyed(app.gate.hash_key);
+    let read = tokio::task::spawn_blocking(move || read(&body, &privacy)).await;
     let (mut records, rejected) = read.map_err(|e| ApiError::internal(&e))?.map_err(ApiError::bad_request)?;
     // What is for the judge goes nowhere else.
     let taken = records.iter_mut().filter_map(|r| r.sample.take().map(|sample| (r.id.clone(), sample)));
@@ -66,13 +68,13 @@ pub(super) async fn ingest(
 }
 
 /// The records of a batch, and those that are none. A sentence if the batch itself is not readable.
-fn read(body: &[u8], keep_prompts: bool) -> Result<(Vec<ReplayRecord>, Vec<Rejected>), String> {
+fn read(body: &[u8], privacy: &Privacy) -> Result<(Vec<ReplayRecord>, Vec<Rejected>), String> {
     let (mut records, mut rejected) = (Vec::new(), Vec::new());
     for (index, text) in split(body)? {
         match record(text) {
             Ok(mut record) => {
                 // The filter does not send what it must not; this is the second lock on the same door.
-                record.prompt = record.prompt.filter(|_| keep_prompts);
+                record.prompt = record.prompt.and_then(|prompt| stored(privacy, &prompt));
                 records.push(record);
             }
             Err((id, why)) => rejected.push(Rejected { index, id, why }),

@@ -6,6 +6,7 @@ mod embeddings;
 mod error;
 mod evidence;
 mod explain;
+mod guard;
 mod ingest;
 mod page;
 mod rate;
@@ -21,11 +22,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
 use dragoman_core::config::Config;
 use tokio::sync::watch;
 
+use crate::access::Gate;
 use crate::embed::Pool;
 use crate::judge::Judge;
 use crate::log::Reader;
@@ -68,6 +71,8 @@ pub struct Shared {
     pub encoder: Option<Pool>,
     /// The log's file.
     pub log_path: PathBuf,
+    /// Who may ask what.
+    pub gate: Gate,
 }
 
 /// [`Shared`], as handlers get it.
@@ -99,9 +104,13 @@ fn table() -> Vec<(&'static str, &'static str, MethodRouter<App>)> {
 
 /// The whole API.
 pub fn router(app: App) -> Router {
+    let guarded = |router: Router<App>, (_, path, handler): (_, &str, MethodRouter<App>)| {
+        let door = (Arc::clone(&app), guard::Door::of(path));
+        router.route(path, handler.layer(from_fn_with_state(door, guard::check)))
+    };
     table()
         .into_iter()
-        .fold(Router::new(), |router, (_, path, handler)| router.route(path, handler))
+        .fold(Router::new(), guarded)
         .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "there is nothing here; see /openapi.json"))
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this path has another method; see /openapi.json")

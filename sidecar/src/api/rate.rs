@@ -1,12 +1,14 @@
 //! `POST /v1/router_replay/{id}/feedback`: what a user says of an answer.
 //!
 //! One voice per record unless raters tell themselves apart by the header `x-dragoman-rater`. A rater's first word
-//! counts; several raters count as their mean.
+//! counts; several raters count as their mean. How often one may speak, and how much its word weighs, [`crate::access::Gate`] says.
+
+use std::net::SocketAddr;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
+use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use dragoman_core::reward::{Feedback, Reward};
@@ -36,6 +38,7 @@ const FIELDS: [Field; 4] = [
 pub(super) async fn rate(
     State(app): State<App>,
     Path(id): Path<String>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
@@ -44,7 +47,17 @@ pub(super) async fn rate(
     check_id(&id).map_err(ApiError::bad_request)?;
     let feedback = read(&body).map_err(ApiError::bad_request)?;
     let rater = rater(&headers).map_err(ApiError::bad_request)?;
-    let said = Said { replay_id: id.clone(), rater, feedback, time_ms: now_ms(), weight: 1.0 };
+    let (access, role, time_ms) = (&app.config().access, app.gate.role(&headers), now_ms());
+    let weight = app.gate.speak(access, role, peer.ip(), &rater, time_ms).map_err(|seconds| {
+        app.metrics.feedback_limited.inc();
+        ApiError::too_many(
+            seconds,
+            format!(
+                "that is more feedback than one rater may send (access.feedback_per_minute); wait {seconds} s"
+            ),
+        )
+    })?;
+    let said = Said { replay_id: id.clone(), rater, feedback, time_ms, weight };
     let answer = |status, word, reward: Option<Reward>| {
         (status, Json(json!({"id": id, "status": word, "reward": reward}))).into_response()
     };

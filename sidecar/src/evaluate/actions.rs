@@ -16,6 +16,8 @@ pub(super) const ROUNDING: f64 = 1e-4;
 pub(super) struct LeftOut {
     /// No policy decided them: they went to the default route.
     pub(super) not_decided: usize,
+    /// Their conversation was held on its model: the policy had no choice.
+    pub(super) held: usize,
     /// The client left before the answer, which says nothing of the model.
     pub(super) client_left: usize,
     /// Their context is missing or of another size than the target takes.
@@ -50,6 +52,10 @@ impl Actions {
     ) -> Option<Self> {
         if record.candidates.is_empty() {
             left_out.not_decided += 1;
+            return None;
+        }
+        if record.sticky {
+            left_out.held += 1;
             return None;
         }
         if record.response.status == 0 {

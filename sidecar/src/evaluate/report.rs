@@ -100,6 +100,7 @@ fn nothing(records: usize, left_out: &LeftOut) -> String {
 fn listed(left_out: &LeftOut) -> String {
     let parts = [
         (left_out.not_decided, "not decided by a policy"),
+        (left_out.held, "of conversations held on their model"),
         (left_out.client_left, "left by the client before the answer"),
         (left_out.other_context, "with a context that the target does not take"),
         (left_out.unusable, "whose probabilities do not add up"),

@@ -13,7 +13,7 @@ use log::{error, info};
 use tokio::sync::watch;
 
 use crate::clock::now_ms;
-use crate::key::thread_key;
+use crate::key::{hash_key, thread_key};
 use crate::metrics::Metrics;
 use crate::writer::{Knowledge, NewSnapshot, Writer};
 
@@ -67,8 +67,9 @@ impl Publisher {
         let (version, created_ms, tag) = (self.version + 1, now_ms(), known.tag);
         let (routing, key, known) = (Arc::clone(&known.routing), self.key.clone(), Arc::clone(known));
         let build = move || {
-            let thread_key = Some(thread_key(&key));
-            let routing = Routing { thread_key, ..Routing::clone(&known.routing) };
+            let mut routing =
+                Routing { thread_key: Some(thread_key(&key)), ..Routing::clone(&known.routing) };
+            routing.privacy = routing.privacy.keyed(hash_key(&key));
             let snapshot = known.learner.snapshot(routing, version, created_ms).map_err(|e| e.to_string())?;
             snapshot.encode(&key).map_err(|e| e.to_string())
         };

@@ -24,7 +24,7 @@ macro_rules! fixed {
     };
 }
 
-const FIXED: [Fixed; 16] = [
+const FIXED: [Fixed; 18] = [
     fixed!(listen.gateway: BOTH),
     fixed!(listen.push: BOTH),
     fixed!(listen.admin: BOTH),
@@ -41,6 +41,8 @@ const FIXED: [Fixed; 16] = [
     fixed!(replay: BOTH),
     fixed!(escalation.enabled: BOTH),
     fixed!(envoy: BOTH),
+    fixed!(access.token: BOTH),
+    fixed!(access.feedback_token: SIDECAR),
 ];
 
 /// Puts the running values of fixed settings into `new`, each with a sentence that says what it waits for.

@@ -25,6 +25,8 @@ pub struct RenderOptions {
     pub public_key: PublicKey,
     /// Certificates that `https` models are checked against.
     pub trusted_ca: PathBuf,
+    /// What the sidecar knows the filters by, if it asks for tokens.
+    pub sidecar_token: Option<String>,
 }
 
 /// Envoy's cluster of the sidecar.
@@ -45,7 +47,7 @@ impl RenderOptions {
     /// As the configuration says.
     pub fn of(config: &Config, public_key: PublicKey) -> Self {
         let EnvoyConfig { wasm, trusted_ca, .. } = &config.envoy;
-        Self { wasm: wasm.into(), public_key, trusted_ca: trusted_ca.into() }
+        Self { wasm: wasm.into(), public_key, trusted_ca: trusted_ca.into(), sidecar_token: None }
     }
 }
 

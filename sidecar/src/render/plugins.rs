@@ -13,10 +13,11 @@ pub(super) fn route(config: &Config, options: &RenderOptions) -> Value {
     let default = config.routing.models.get(config.routing.default_model);
     let role = FilterConfig::Route(RouteRole {
         sidecar: SIDECAR.into(),
+        sidecar_token: options.sidecar_token.clone(),
         default_cluster: default.map(|m| m.name.clone()).unwrap_or_default(),
         default_model: default.map(|m| m.upstream_model.clone()).unwrap_or_default(),
         max_body_bytes: config.requests.max_body_bytes as usize,
-        encoder: encoder(&config.encoder),
+        encoder: encoder(&config.encoder, options),
         session_headers: config.requests.session_headers.clone(),
         replay: config.replay,
         escalation: config.escalation.enabled,
@@ -24,13 +25,14 @@ pub(super) fn route(config: &Config, options: &RenderOptions) -> Value {
     http_filter("route", &role, options)
 }
 
-fn encoder(config: &EncoderConfig) -> EncoderRole {
+fn encoder(config: &EncoderConfig, options: &RenderOptions) -> EncoderRole {
     let remote = |cluster: &str, authority: String, model: &str, packed| RemoteEncoder {
         cluster: cluster.to_owned(),
         authority,
         model: model.to_owned(),
         packed,
         deadline_ms: config.deadline_ms,
+        token: options.sidecar_token.clone().filter(|_| cluster == SIDECAR),
     };
     let remote = match &config.mode {
         EncoderMode::Local => None,
@@ -55,7 +57,8 @@ pub(super) fn attempt(cluster: &str, upstream_model: &str, options: &RenderOptio
 
 /// The singleton that fetches the snapshot after a restart of Envoy.
 pub(super) fn recovery(options: &RenderOptions) -> Value {
-    let role = FilterConfig::Recover { public_key: options.public_key.clone(), sidecar: SIDECAR.to_owned() };
+    let RenderOptions { public_key, sidecar_token, .. } = options.clone();
+    let role = FilterConfig::Recover { public_key, sidecar: SIDECAR.to_owned(), sidecar_token };
     let service = json!({"singleton": true, "config": plugin("recover", &role, options)});
     json!({
         "name": "envoy.bootstrap.wasm",

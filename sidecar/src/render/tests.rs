@@ -21,6 +21,7 @@ fn rendered(config: &Config) -> String {
         wasm: "dragoman.wasm".into(),
         public_key: key,
         trusted_ca: "/etc/ssl/certs/ca-certificates.crt".into(),
+        sidecar_token: None,
     };
     // Nobody's key: a copied file must not start with one whose private half is known.
     envoy(config, &options).replace(&text, PLACEHOLDER)
@@ -84,7 +85,7 @@ fn embeddings_come_from_the_filter_unless_another_is_named() {
 fn a_sidecar_on_every_address_is_reached_on_this_host() {
     let yaml = rendered(&config(
         "models: {a: {endpoint: 'http://127.0.0.1:1', price: {input: 1, output: 1}}}\ndefault_model: a\n\
-         listen: {sidecar: '0.0.0.0:8088'}\n",
+         listen: {sidecar: '0.0.0.0:8088'}\naccess: {token: {env: TOKEN}}\n",
     ));
     assert!(!yaml.contains("0.0.0.0"));
 }

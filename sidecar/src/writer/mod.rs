@@ -110,7 +110,7 @@ pub struct Said {
     pub feedback: Feedback,
     /// When, milliseconds since the Unix epoch.
     pub time_ms: u64,
-    /// How much this voice counts, 0..=1.
+    /// How much it counts, 0..=1; see [`dragoman_core::trust`].
     pub weight: f64,
 }
 

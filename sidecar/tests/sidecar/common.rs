@@ -123,6 +123,7 @@ pub(crate) fn record(n: u64) -> ReplayRecord {
         model: model.into(),
         propensity: 0.975,
         explored: false,
+        sticky: false,
         default_reason: None,
         signals,
         request,

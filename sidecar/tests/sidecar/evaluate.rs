@@ -166,13 +166,14 @@ async fn what_says_nothing_of_a_policy_is_left_out_and_counted() {
     records[3].response.status = 0;
     records[4].candidates[0].propensity = 0.9;
     records[5].context = Some(Context::new(None, D + 1, &records[5].signals, &records[5].request));
+    records[6].sticky = true;
     http.ingest(&records).await;
     let told = answer(&house, &["--policy", "static"]);
     assert_eq!(
         told["left_out"],
-        json!({"not_decided": 1, "client_left": 3, "other_context": 1, "unusable": 1})
+        json!({"not_decided": 1, "held": 1, "client_left": 3, "other_context": 1, "unusable": 1})
     );
-    assert_eq!((&told["records"], &told["n"]), (&json!(46), &json!(40)));
+    assert_eq!((&told["records"], &told["n"]), (&json!(46), &json!(39)));
     assert!(told["warnings"].to_string().contains("the client left 3 of 46 requests"), "{told}");
     let window =
         ["--policy", "logged", "--since", "2023-11-14T22:13:20.010Z", "--until", "2023-11-14T22:13:20.020Z"];

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // in a test that is how to fail
 
+mod access;
 mod common;
 
 mod chain;

@@ -2,7 +2,7 @@
 
 use dragoman_core::config::{
     DecisionRule, EncoderRole, FilterConfig, Model, PolicyKind, PolicyParams, Price, Privacy, PublicKey,
-    RemoteEncoder, ReplayConfig, Route, RouteRole, Routing, Sampling,
+    RemoteEncoder, ReplayConfig, Route, RouteRole, Routing, Sampling, Sticky,
 };
 use dragoman_core::context::{META, SIGNALS};
 use dragoman_core::learner::Pace;
@@ -55,6 +55,7 @@ pub fn route() -> String {
 pub fn route_with(change: impl FnOnce(&mut RouteRole)) -> String {
     let mut role = RouteRole {
         sidecar: "dragoman".into(),
+        sidecar_token: None,
         default_cluster: "cheap".into(),
         default_model: "cheap-v0".into(),
         max_body_bytes: MAX_BODY,
@@ -75,6 +76,7 @@ pub fn route_asking(cache: u32) -> String {
         model: "embed-3".into(),
         packed: false,
         deadline_ms: 50,
+        token: None,
     };
     route_with(|role| role.encoder = EncoderRole { max_tokens: 128, cache, remote: Some(remote) })
 }
@@ -93,7 +95,7 @@ pub fn push() -> String {
 
 /// Configuration of the bootstrap singleton.
 pub fn recover() -> String {
-    text(&FilterConfig::Recover { public_key: public_key(), sidecar: "dragoman".into() })
+    text(&FilterConfig::Recover { public_key: public_key(), sidecar: "dragoman".into(), sidecar_token: None })
 }
 
 /// Configuration of the filter in the cluster `cluster`.
@@ -173,9 +175,10 @@ fn meta(version: u64) -> SnapshotMeta {
             cost_weight: 0.0,
             budget: None,
         },
-        privacy: Privacy { store_prompts: false },
+        privacy: Privacy::default(),
         sampling: Sampling::default(),
         thread_key: None,
+        sticky: Sticky::default(),
     };
     SnapshotMeta {
         schema: SCHEMA,

@@ -32,7 +32,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Ok((records, rejected)) = read(&body, false) {
+        if let Ok((records, rejected)) = read(&body, &Privacy::default()) {
             prop_assert!(records.is_empty());
             prop_assert!(rejected.iter().all(|r| !r.why.is_empty()));
         }
@@ -40,7 +40,7 @@ proptest! {
 
     #[test]
     fn anything_json_in_an_array_is_refused_one_by_one(values in prop::collection::vec(value(), 0..8)) {
-        let (records, rejected) = read(&serde_json::to_vec(&values).unwrap(), false).unwrap();
+        let (records, rejected) = read(&serde_json::to_vec(&values).unwrap(), &Privacy::default()).unwrap();
         prop_assert_eq!((records.len(), rejected.len()), (0, values.len()));
     }
 }

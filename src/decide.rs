@@ -6,6 +6,7 @@ use std::time::Instant;
 use dragoman_core::config::Routing;
 use dragoman_core::context::Context;
 use dragoman_core::decision::{Decision, decide};
+use dragoman_core::guard::LIVE;
 use dragoman_core::replay::{CandidateRecord, ReplayRecord, SCHEMA};
 use dragoman_core::request::{Api, PromptRequest, RequestFacts, parse, rewrite_model};
 use dragoman_core::response::ResponseFacts;
@@ -14,9 +15,6 @@ use dragoman_core::signals::Signals;
 use crate::embed::Embedding;
 use crate::params::Loaded;
 use crate::worker::{Worker, now_ms};
-
-/// The one arm there is until snapshots are tested against each other.
-const ARM: &str = "live";
 
 /// A request that was read, on its way to its embedding.
 pub(crate) struct Question {
@@ -67,7 +65,7 @@ impl Verdict {
             time_ms,
             session: None,
             snapshot_version: 0,
-            arm: ARM.to_owned(),
+            arm: LIVE.to_owned(),
             api,
             context: None,
             decision: None,
@@ -112,13 +110,18 @@ impl Verdict {
         embedding: &Embedding,
     ) -> Self {
         let Question { request, session, since, parse_us } = question;
-        let mut verdict = match loaded {
-            Some(loaded) => Self::decide(worker, &request, loaded, embedding),
+        let session = session.or_else(|| request.session.clone());
+        let mut verdict = match loaded.map(|l| l.arm(session.as_deref(), || worker.draw())) {
+            Some((arm, loaded)) => {
+                let mut verdict = Self::decide(worker, &request, loaded, embedding);
+                verdict.record.arm = arm.to_owned();
+                verdict
+            }
             None => Self::default_route(worker, request.api, "no_snapshot"),
         };
         verdict.rewrite(worker, &request, body);
         let record = &mut verdict.record;
-        record.session = session.or_else(|| request.session.clone());
+        record.session = session;
         record.request = request.facts;
         record.stages.parse_us = parse_us;
         record.stages.total_us = micros(since);

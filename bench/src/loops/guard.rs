@@ -16,8 +16,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Report;
 
-/// Seeds of each world.
+/// Seeds of each world…
 const SEEDS: u64 = 100;
+/// …from here: other ones than those that were looked at while the guard's constants were chosen.
+const FIRST_SEED: u64 = 1000;
 
 /// How one arm answers.
 #[derive(Clone, Copy)]
@@ -85,8 +87,8 @@ const ROWS: [Row; 26] = [
     row("worse: errors 2 % -> 10 %", Arms { errors: 0.1, ..LIVE }, Goal::Shown),
     row("good: reward +0.05", reward(0.05), Goal::Promoted),
     row("good: reward +0.08", reward(0.08), Goal::Promoted),
-    row("good: reward +0.12", reward(0.12), Goal::Promoted),
-    row("good: reward +0.15", reward(0.15), Goal::Promoted),
+    row("good: reward +0.12", reward(0.12), Goal::PromotedInAll),
+    row("good: reward +0.15", reward(0.15), Goal::PromotedInAll),
     row("good: reward +0.20", reward(0.2), Goal::PromotedInAll),
     row("good: reward +0.02", reward(0.02), Goal::Shown),
     Row { turns: 4, ..row("good: reward +0.08, sessions of 4", reward(0.08), Goal::Shown) },
@@ -122,7 +124,7 @@ pub(super) fn run(report: &mut Report) {
         "canary requests"
     ));
     let ended: Vec<(&Row, Vec<End>)> =
-        ROWS.iter().map(|row| (row, (0..SEEDS).map(|s| row.run(s)).collect())).collect();
+        ROWS.iter().map(|row| (row, (0..SEEDS).map(|s| row.run(FIRST_SEED + s)).collect())).collect();
     for (row, ends) in &ended {
         report.line(&row.told(ends));
     }

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::api::{self, Shared};
 use crate::embed::{self, Pool};
+use crate::guard::webhook;
 use crate::learn::{self, State};
 use crate::log::{DirLock, Log, LogError, Reader};
 use crate::metrics::Metrics;
@@ -95,7 +96,8 @@ impl Server {
         let (known, knowledge) = watch::channel(None);
         let rules = Rules::of(&config, blank);
         let path = log_path.clone();
-        let setup = Setup { lock, log, path, rules, metrics: metrics.clone(), knowledge: known };
+        let (notices, told) = webhook::channel();
+        let setup = Setup { lock, log, path, rules, metrics: metrics.clone(), notices, knowledge: known };
         let (writer, thread) =
             writer::start(setup).map_err(|e| StartError(format!("cannot start the learning loop: {e}")))?;
         let (live, trim) = live(&config, &public_key, version + 1).await;
@@ -114,10 +116,11 @@ impl Server {
             encoder,
             log_path,
         });
-        let publisher = Publisher { key, version, writer: writer.clone(), metrics: metrics.clone() };
+        let publisher = Publisher { key, tried: 0, writer: writer.clone(), metrics: metrics.clone() };
         let mut tasks = vec![
             tokio::spawn(publisher.run(knowledge.clone(), published)),
             tokio::spawn(publish::push(pusher, newest.clone())),
+            tokio::spawn(webhook::run(told, metrics.clone())),
             tokio::spawn(watch_readiness(Arc::clone(&app), knowledge.clone())),
         ];
         if let Some(source) = source {

@@ -181,6 +181,12 @@ impl Rollout {
         self.stages.last().map_or(0, |s| s.share)
     }
 
+    /// Nothing was seen in any stage.
+    pub fn forget(&mut self) {
+        self.stages.iter_mut().for_each(|s| *s = Stage::new(s.share, s.since_ms));
+        self.sessions = Sessions::default();
+    }
+
     /// When it began, milliseconds since the Unix epoch.
     pub fn since_ms(&self) -> u64 {
         self.stages.first().map_or(0, |s| s.since_ms)

@@ -5,6 +5,7 @@
 mod embeddings;
 mod error;
 mod explain;
+mod guard;
 mod ingest;
 mod page;
 mod rate;
@@ -84,6 +85,10 @@ fn table() -> Vec<(&'static str, &'static str, MethodRouter<App>)> {
         ("post", "/v1/reload", post(reload::reload)),
         ("get", "/v1/snapshot", get(snapshots::latest)),
         ("get", "/v1/snapshots", get(snapshots::list)),
+        ("post", "/v1/snapshots/{version}/tag", post(guard::tag)),
+        ("get", "/v1/guard", get(guard::status)),
+        ("post", "/v1/rollback", post(guard::roll_back)),
+        ("post", "/v1/resume", post(guard::resume)),
         ("get", "/v1/models", get(status::models)),
         ("get", "/metrics", get(status::metrics)),
         ("get", "/healthz", get(status::healthz)),

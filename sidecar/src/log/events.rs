@@ -136,7 +136,7 @@ impl<'a> View<'a> {
         .collect()
     }
 
-    fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>, LogError> {
+    pub(super) fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>, LogError> {
         self.0.prepare_cached(sql).map_err(failed("be read"))
     }
 }

@@ -4,6 +4,7 @@
 //! were learned. This room owns the file, its tables and its SQL; it must not know what is learned from it.
 
 mod events;
+mod marks;
 mod read;
 mod write;
 
@@ -39,6 +40,8 @@ CREATE TABLE IF NOT EXISTS pending_feedback(
   feedback TEXT NOT NULL, UNIQUE(replay_id, rater));
 CREATE TABLE IF NOT EXISTS snapshots(
   version INTEGER PRIMARY KEY, created_ms INTEGER NOT NULL, tag TEXT NOT NULL, blob BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS snapshot_marks(
+  version INTEGER PRIMARY KEY, arm TEXT NOT NULL DEFAULT 'live', state TEXT, name TEXT);
 CREATE TABLE IF NOT EXISTS audit(
   seq INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS facts(name TEXT PRIMARY KEY, value TEXT NOT NULL);

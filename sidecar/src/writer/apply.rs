@@ -3,6 +3,7 @@
 use dragoman_core::replay::ReplayRecord;
 
 use super::{Ingested, MAX_PENDING, NewSnapshot, Rating, Said};
+use crate::guard::Guard;
 use crate::learn::State;
 use crate::log::{Log, LogError};
 use crate::metrics::Metrics;
@@ -11,6 +12,7 @@ use crate::metrics::Metrics;
 pub(super) struct Books {
     pub(super) log: Log,
     pub(super) state: State,
+    pub(super) guard: Guard,
     pub(super) metrics: Metrics,
     /// Whether anything was learned since the last publish.
     pub(super) changed: bool,
@@ -28,6 +30,7 @@ impl Books {
             }
             let outcome = self.state.observe(record);
             self.log.add_replay(record, &outcome)?;
+            self.guard.see(record, outcome.reward.total);
             self.changed |= outcome.ordinal.is_some();
             result.accepted += 1;
             if record.route.is_some() && outcome.ordinal.is_none() {
@@ -69,7 +72,8 @@ impl Books {
         let mut after = before.clone();
         after.push(said.feedback);
         let reward = self.state.revise(&replay.record, replay.ordinal, &before, &after);
-        self.log.set_reward(replay.seq, reward.total)?;
+        let was = self.log.change_reward(replay.seq, reward.total)?;
+        self.guard.revise(&replay.record, was, reward.total);
         self.changed |= replay.ordinal.is_some();
         self.metrics.feedback.inc();
         Ok(Some(Rating::Counted(reward)))

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::apply::Books;
 use super::rebuild::{relearn, relearn_and_rewrite};
 use super::*;
+use crate::guard::Guard;
 use crate::learn::tests::state;
 use crate::log::Log;
 use crate::sample;
@@ -41,7 +42,10 @@ fn record(n: u8) -> ReplayRecord {
 fn books() -> (tempfile::TempDir, Books) {
     let dir = tempfile::tempdir().unwrap();
     let log = Log::open(&crate::log::path(dir.path())).unwrap();
-    (dir, Books { log, state: state(), metrics: Metrics::new().unwrap(), changed: false })
+    let metrics = Metrics::new().unwrap();
+    let hook = crate::guard::webhook::channel().0;
+    let guard = Guard::new(GuardConfig::default(), AlertsConfig::default(), hook, metrics.clone());
+    (dir, Books { log, state: state(), guard, metrics, changed: false })
 }
 
 proptest! {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use dragoman_core::config::Routing;
 use dragoman_core::context::Context;
 use dragoman_core::decision::{Decision, decide};
+use dragoman_core::guard::LIVE;
 use dragoman_core::privacy;
 use dragoman_core::replay::{CandidateRecord, ReplayRecord, SCHEMA, Sample};
 use dragoman_core::request::{Api, PromptRequest, RequestFacts, parse_thread, rewrite_model};
@@ -16,9 +17,6 @@ use crate::embed::Embedding;
 use crate::params::Loaded;
 use crate::sessions::Seat;
 use crate::worker::{Worker, now_ms};
-
-/// The one arm there is until snapshots are tested against each other.
-const ARM: &str = "live";
 
 /// A request that was read, on its way to its embedding.
 pub(crate) struct Question {
@@ -71,7 +69,7 @@ impl Verdict {
             time_ms,
             session: None,
             snapshot_version: 0,
-            arm: ARM.to_owned(),
+            arm: LIVE.to_owned(),
             api,
             context: None,
             decision: None,
@@ -122,8 +120,12 @@ impl Verdict {
     ) -> Self {
         let Question { request, session, since, parse_us } = question;
         let session = session.or_else(|| request.session.clone());
-        let mut verdict = match loaded {
-            Some(loaded) => Self::decide(worker, &request, session.as_deref(), loaded, embedding),
+        let mut verdict = match loaded.map(|l| l.arm(session.as_deref(), || worker.draw())) {
+            Some((arm, loaded)) => {
+                let mut verdict = Self::decide(worker, &request, session.as_deref(), loaded, embedding);
+                verdict.record.arm = arm.to_owned();
+                verdict
+            }
             None => Self::default_route(worker, request.api, "no_snapshot"),
         };
         verdict.rewrite(worker, &request, body);

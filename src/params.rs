@@ -8,8 +8,10 @@ use std::fmt;
 use std::rc::Rc;
 
 use dragoman_core::config::PublicKey;
+use dragoman_core::guard::split::Split;
+use dragoman_core::guard::{CANARY, LIVE};
 use dragoman_core::signals::SignalRules;
-use dragoman_core::snapshot::{Snapshot, SnapshotError};
+use dragoman_core::snapshot::{Canary, Snapshot, SnapshotError};
 use proxy_wasm::hostcalls::{get_shared_data, set_shared_data};
 
 const VERSION: &str = "dragoman.version";
@@ -19,6 +21,35 @@ const BLOB: &str = "dragoman.snapshot";
 pub(crate) struct Loaded {
     pub(crate) snapshot: Snapshot,
     pub(crate) rules: SignalRules,
+    /// The snapshot on trial beside it.
+    canary: Option<(Split, Rc<Loaded>)>,
+}
+
+impl Loaded {
+    /// A snapshot from its blob, whole or not at all.
+    fn new(mut snapshot: Snapshot) -> Result<Self, String> {
+        let canary = match snapshot.take_canary() {
+            Some(Canary { split, snapshot }) => Some((split, Rc::new(Self::new(*snapshot)?))),
+            None => None,
+        };
+        let rules = SignalRules::new(&snapshot.meta.routing.keywords)?;
+        Ok(Self { snapshot, rules, canary })
+    }
+
+    /// The arm of a request and the snapshot that it sees. `draw` gives a uniform random number in 0..1, for requests
+    /// without a session.
+    pub(crate) fn arm(
+        self: Rc<Self>,
+        session: Option<&str>,
+        draw: impl FnOnce() -> f64,
+    ) -> (&'static str, Rc<Self>) {
+        let Some((split, canary)) = &self.canary else { return (LIVE, self) };
+        let draw = if session.is_none() { draw() } else { 0.0 };
+        match split.takes(session, draw) {
+            true => (CANARY, Rc::clone(canary)),
+            false => (LIVE, self),
+        }
+    }
 }
 
 /// A worker's copy of the newest snapshot it could read.
@@ -58,9 +89,7 @@ impl Params {
 
 fn load() -> Result<Loaded, String> {
     let blob = get_shared_data(BLOB).ok().and_then(|(blob, _)| blob).ok_or("it is not in shared data")?;
-    let snapshot = Snapshot::decode_trusted(&blob).map_err(|e| e.to_string())?;
-    let rules = SignalRules::new(&snapshot.meta.routing.keywords)?;
-    Ok(Loaded { snapshot, rules })
+    Loaded::new(Snapshot::decode_trusted(&blob).map_err(|e| e.to_string())?)
 }
 
 /// The stored snapshot's version, 0 if there is none.
@@ -72,9 +101,8 @@ pub(crate) fn stored_version() -> u64 {
 /// Checks a blob from outside and stores it for every worker. Returns its version.
 pub(crate) fn store(blob: &[u8], key: &PublicKey) -> Result<u64, Refused> {
     let snapshot = Snapshot::decode(blob, &key.0).map_err(Refused::Bad)?;
-    SignalRules::new(&snapshot.meta.routing.keywords)
-        .map_err(|why| Refused::Bad(SnapshotError::Malformed(why)))?;
     let version = snapshot.meta.version;
+    Loaded::new(snapshot).map_err(|why| Refused::Bad(SnapshotError::Malformed(why)))?;
     // The blob's CAS number is taken before the version is compared: a writer in between makes this one fail.
     let (_, cas) = get_shared_data(BLOB).map_err(|_| Refused::Busy)?;
     let current = stored_version();

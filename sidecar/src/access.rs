@@ -94,7 +94,7 @@ impl Gate {
             admin: read("access.token", &access.token)?,
             feedback: read("access.feedback_token", &access.feedback_token)?,
             filter: Token::of(&key::filter_token(key)),
-            hash_key: key::hash_key(key),
+            hash_key: key::Secrets::of(key).hash,
             ledger: Mutex::default(),
         })
     }

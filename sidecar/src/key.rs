@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use dragoman_core::config::Routing;
 use dragoman_core::request::ThreadKey;
 use dragoman_core::snapshot::SigningKey;
 use rand::TryRngCore;
@@ -41,19 +42,36 @@ pub fn load_or_create(data_dir: &Path) -> Result<SigningKey, String> {
     Ok(SigningKey::from_bytes(&seed))
 }
 
-/// The secret that filters hash conversations with.
-pub fn thread_key(key: &SigningKey) -> ThreadKey {
-    ThreadKey(half(derive(key, "dragoman thread key")))
-}
-
 /// What Envoy's filters are known by (`access.token`): whoever can read Envoy's configuration has it, and nothing more.
 pub fn filter_token(key: &SigningKey) -> String {
     derive(key, "dragoman filter token").iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Keys the hashes of prompts (`privacy.store_prompts: hash`).
-pub fn hash_key(key: &SigningKey) -> [u8; 16] {
-    half(derive(key, "dragoman prompt hash"))
+/// What filters hash people's words with; travels in snapshots.
+#[derive(Clone, Copy)]
+pub struct Secrets {
+    /// For conversations.
+    thread: ThreadKey,
+    /// For prompts (`privacy.store_prompts: hash`).
+    pub(crate) hash: [u8; 16],
+}
+
+// === impl Secrets ===
+
+impl Secrets {
+    /// Those of the signing key, so that they outlive a restart.
+    pub fn of(key: &SigningKey) -> Self {
+        Self {
+            thread: ThreadKey(half(derive(key, "dragoman thread key"))),
+            hash: half(derive(key, "dragoman prompt hash")),
+        }
+    }
+
+    /// The routing that filters get.
+    pub fn put_into(self, routing: &Routing) -> Routing {
+        let privacy = routing.privacy.keyed(self.hash);
+        Routing { thread_key: Some(self.thread), privacy, ..routing.clone() }
+    }
 }
 
 fn half(secret: [u8; 32]) -> [u8; 16] {
@@ -131,7 +149,7 @@ mod tests {
         let key = SigningKey::from_bytes(&[7; 32]);
         assert_eq!(filter_token(&key), "d59310dd88361b81b17ee792eb86a8b4682e24ac7eea4de32ea60225786d74dc");
         assert_ne!(derive(&key, "a"), derive(&key, "b"));
-        assert_eq!(hash_key(&key)[..], derive(&key, "dragoman prompt hash")[..16]);
+        assert_eq!(Secrets::of(&key).hash[..], derive(&key, "dragoman prompt hash")[..16]);
     }
 
     #[test]

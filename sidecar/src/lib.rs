@@ -3,6 +3,9 @@
 //! The folders follow a record's way: [`api`] takes it in → [`writer`] puts it into the [`log`] and lets
 //! [`learn`] learn from it → [`publish`] signs a snapshot of what is known and pushes it. Beside that way, [`judge`]
 //! has a share of the answers scored and [`embed`] encodes prompts with models that are too large for the filter. [`document`] and
+//! [`learn`] learn from it → [`publish`] signs a snapshot of what is known and pushes it. Beside that way, [`embed`]
+//! encodes prompts with models that are too large for the filter, and [`guard`] tries what is new on a share of the
+//! sessions. [`document`] and
 //! [`key`] are the edges to the files an operator sees; [`reload`] takes over a changed one; [`server`] puts all of
 //! it together; [`access`] knows who may ask for what.
 //!
@@ -20,6 +23,7 @@ pub mod document;
 pub mod embed;
 pub mod evaluate;
 pub mod judge;
+pub mod guard;
 pub mod key;
 pub mod learn;
 pub mod log;

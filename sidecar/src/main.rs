@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use dragoman_core::config::{Config, PublicKey};
+use dragoman_sidecar::guard::cli;
 use dragoman_sidecar::reload::{self, Reloads};
 use dragoman_sidecar::{Server, document, evaluate, key, render, simulate};
 use log::{error, info};
@@ -25,6 +26,10 @@ enum Command {
     Check(Shared),
     /// Estimates from the replay log what another policy would have earned
     Evaluate(evaluate::Args),
+    /// Lists the snapshots that are kept, or names one
+    Snapshots(cli::Snapshots),
+    /// Goes back to an earlier snapshot and publishes nothing else until --resume
+    Rollback(cli::Rollback),
     /// Writes the configuration of another program
     Render {
         #[command(subcommand)]
@@ -68,6 +73,8 @@ fn main() -> ExitCode {
         }),
         Command::Simulate(args) => simulate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Snapshots(args) => cli::snapshots(&args),
+        Command::Rollback(args) => cli::rollback(&args),
         Command::Render { what: Rendered::Envoy { shared, wasm, trusted_ca, out } } => {
             document::load(&shared.config).and_then(|config| render_envoy(&config, wasm, trusted_ca, out))
         }

@@ -4,6 +4,7 @@ use prometheus::{
     Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::guard::metrics::GuardMetrics;
 use crate::learn::RouteTotals;
 
 /// Every metric of the sidecar; cheap to clone.
@@ -58,6 +59,8 @@ pub struct Metrics {
     pub reload_failures: IntCounter,
     /// When Envoy last took one, seconds since the Unix epoch.
     pub last_push: Gauge,
+    /// The guard's own.
+    pub guard: GuardMetrics,
     /// Size of the log with its write-ahead file, bytes.
     pub db_bytes: IntGauge,
     observations: IntGaugeVec,
@@ -153,6 +156,7 @@ impl Metrics {
                 r.register(Box::new(g.clone()))?;
                 g
             },
+            guard: GuardMetrics::new(&r)?,
             db_bytes: gauge(&r, "log_bytes", "Size of the replay log on the disk")?,
             observations: {
                 let opts = Opts::new("learner_observations", "Observations that a route has learned from");

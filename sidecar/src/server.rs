@@ -19,7 +19,9 @@ use tokio::time::Instant;
 use crate::access::Gate;
 use crate::api::{self, Shared};
 use crate::embed::{self, Pool};
+use crate::guard::webhook;
 use crate::judge::Judge;
+use crate::key::Secrets;
 use crate::learn::{self, State};
 use crate::log::{DirLock, Log, LogError, Reader};
 use crate::metrics::Metrics;
@@ -96,9 +98,11 @@ impl Server {
         let reader = Reader::new(&log_path);
         let (published, newest) = watch::channel(last_published(&reader, &public_key)?);
         let (known, knowledge) = watch::channel(None);
-        let rules = Rules::of(&config, blank);
+        let secrets = Secrets::of(&key);
+        let rules = Rules::of(&config, blank, secrets);
         let path = log_path.clone();
-        let setup = Setup { lock, log, path, rules, metrics: metrics.clone(), knowledge: known };
+        let (notices, told) = webhook::channel();
+        let setup = Setup { lock, log, path, rules, metrics: metrics.clone(), notices, knowledge: known };
         let (writer, thread) =
             writer::start(setup).map_err(|e| StartError(format!("cannot start the learning loop: {e}")))?;
         let (live, trim) = live(&config, &public_key, version + 1).await;
@@ -120,16 +124,17 @@ impl Server {
             log_path,
             gate,
         });
-        let publisher = Publisher { key, version, writer: writer.clone(), metrics: metrics.clone() };
+        let publisher = Publisher { key, tried: 0, writer: writer.clone(), metrics: metrics.clone() };
         let mut tasks = vec![
             tokio::spawn(publisher.run(knowledge.clone(), published)),
             tokio::spawn(publish::push(pusher, newest.clone())),
             judging,
+            tokio::spawn(webhook::run(told, metrics.clone())),
             tokio::spawn(watch_readiness(Arc::clone(&app), knowledge.clone())),
         ];
         if let Some(source) = source {
             let (config, writer) = (in_use, writer.clone());
-            let reloader = Reloader { source, config, writer, published: newest, metrics, live, trim };
+            let reloader = Reloader { source, config, writer, secrets, published: newest, metrics, live, trim };
             tasks.push(tokio::spawn(reloader.run(asked)));
         }
         let (stop_http, stopped) = oneshot::channel();

@@ -16,8 +16,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Report;
 
-/// Seeds of each world.
+/// Seeds of each world…
 const SEEDS: u64 = 100;
+/// …from here: other ones than those that were looked at while the guard's constants were chosen.
+const FIRST_SEED: u64 = 1000;
 
 /// How one arm answers.
 #[derive(Clone, Copy)]
@@ -75,7 +77,7 @@ const fn reward(reward: f64) -> Arms {
 const ROWS: [Row; 26] = [
     row("bad: errors 2 % -> 15 %", Arms { errors: 0.15, ..LIVE }, Goal::Withdrawn),
     row("bad: latency x 1.5", Arms { slower: 1.5, ..LIVE }, Goal::Withdrawn),
-    row("bad: reward -0.15", reward(-0.15), Goal::Withdrawn),
+    row("bad: reward -0.15", reward(-0.15), Goal::Shown),
     row("bad: reward -0.20", reward(-0.2), Goal::Withdrawn),
     row("bad: errors 2 % -> 40 %", Arms { errors: 0.4, ..LIVE }, Goal::Withdrawn),
     Row { turns: 4, ..row("bad: reward -0.20, sessions of 4", reward(-0.2), Goal::Shown) },
@@ -85,8 +87,8 @@ const ROWS: [Row; 26] = [
     row("worse: errors 2 % -> 10 %", Arms { errors: 0.1, ..LIVE }, Goal::Shown),
     row("good: reward +0.05", reward(0.05), Goal::Promoted),
     row("good: reward +0.08", reward(0.08), Goal::Promoted),
-    row("good: reward +0.12", reward(0.12), Goal::Promoted),
-    row("good: reward +0.15", reward(0.15), Goal::Promoted),
+    row("good: reward +0.12", reward(0.12), Goal::PromotedInAll),
+    row("good: reward +0.15", reward(0.15), Goal::PromotedInAll),
     row("good: reward +0.20", reward(0.2), Goal::PromotedInAll),
     row("good: reward +0.02", reward(0.02), Goal::Shown),
     Row { turns: 4, ..row("good: reward +0.08, sessions of 4", reward(0.08), Goal::Shown) },
@@ -95,9 +97,9 @@ const ROWS: [Row; 26] = [
     Row { widen: Widen::Safe, ..row("good: reward +0.12, widen: safe", reward(0.12), Goal::PromotedInAll) },
     Row { requests: 100_000, ..row("no change", LIVE, Goal::Kept) },
     Row { requests: 100_000, turns: 4, ..row("no change, sessions of 4", LIVE, Goal::Kept) },
-    Row { requests: 100_000, turns: 20, ..row("no change, sessions of 20", LIVE, Goal::Shown) },
+    Row { requests: 100_000, turns: 20, ..row("no change, sessions of 20", LIVE, Goal::Kept) },
     Row { requests: 100_000, widen: Widen::Safe, ..row("no change, widen: safe", LIVE, Goal::Kept) },
-    Row { widen: Widen::Safe, ..row("bad: reward -0.15, widen: safe", reward(-0.15), Goal::Withdrawn) },
+    Row { widen: Widen::Safe, ..row("bad: reward -0.20, widen: safe", reward(-0.2), Goal::Withdrawn) },
     Row {
         widen: Widen::Safe,
         ..row("bad: latency x 1.5, widen: safe", Arms { slower: 1.5, ..LIVE }, Goal::Withdrawn)
@@ -109,16 +111,27 @@ pub(super) fn run(report: &mut Report) {
         "{SEEDS} seeds each. Requests: those of both arms until the end, and the canary's own; 5 %, median, 95 %, most."
     ));
     report.line(&format!(
-        "{:34} {:>9} {:>9} {:>6} {:>6}  {:>30}  {:>26}",
-        "world", "withdrawn", "promoted", "open", "share", "requests", "canary requests"
+        "{:34} {:>9} {:>9} {:>5} {:>5} {:>6} {:>6} {:>6}  {:>28}  {:>24}",
+        "world",
+        "withdrawn",
+        "promoted",
+        "open",
+        "share",
+        "c<=200",
+        "c<=3k",
+        "n<=3k",
+        "requests",
+        "canary requests"
     ));
     let ended: Vec<(&Row, Vec<End>)> =
-        ROWS.iter().map(|row| (row, (0..SEEDS).map(|s| row.run(s)).collect())).collect();
+        ROWS.iter().map(|row| (row, (0..SEEDS).map(|s| row.run(FIRST_SEED + s)).collect())).collect();
     for (row, ends) in &ended {
         report.line(&row.told(ends));
     }
     report.line("Share: the largest that a run reached, percent of the sessions. Open: undecided when the run ended, after");
     report.line("60,000 requests (no change: 100,000; there the columns of requests are of the runs that ended before).");
+    report.line("c<=200: withdrawn within 200 canary requests. c<=3k, n<=3k: at 100 % within 3,000 canary requests, within");
+    report.line("3,000 requests of both arms.");
     report.line("");
     for (row, ends) in ended.iter().filter(|(row, _)| row.goal != Goal::Shown) {
         let kept = ends.iter().filter(|end| row.goal.is_kept_by(end)).count();
@@ -177,7 +190,8 @@ impl Row {
             let (name, left, common) = &mut sessions[at];
             let taken = split.takes(Some(name), 0.0);
             let (arm, of) = if taken { (Arm::Canary, self.canary) } else { (Arm::Live, LIVE) };
-            rollout.see(arm, &of.answer(requests, *common, &mut random));
+            let seen = of.answer(requests, *common, &mut random);
+            rollout.see(arm, &Seen { session: Some(name), ..seen });
             *left -= 1;
             if *left == 0 {
                 sessions.swap_remove(at);
@@ -210,12 +224,15 @@ impl Row {
             text
         };
         format!(
-            "{:34} {:>9} {:>9} {:>6} {:>6}  {:>30}  {:>26}",
+            "{:34} {:>9} {:>9} {:>5} {:>5} {:>6} {:>6} {:>6}  {:>28}  {:>24}",
             self.name,
             count(withdrawn),
             count(|e| e.judgement == Judgement::Promote),
             count(|e| e.judgement == Judgement::Hold),
             ends.iter().map(|e| e.largest_share).max().unwrap_or(0),
+            count(|e| withdrawn(e) && e.canary <= 200),
+            count(|e| e.judgement == Judgement::Promote && e.canary <= 3000),
+            count(|e| e.judgement == Judgement::Promote && e.requests <= 3000),
             spread(|e| e.requests, 7),
             spread(|e| e.canary, 6),
         )
@@ -225,13 +242,14 @@ impl Row {
 // === impl Arms ===
 
 impl Arms {
-    fn answer(&self, time_ms: u64, common: f64, random: &mut ChaCha8Rng) -> Seen {
+    fn answer(&self, time_ms: u64, common: f64, random: &mut ChaCha8Rng) -> Seen<'static> {
         const SD: f64 = 0.3;
         let failed = random.random::<f64>() < self.errors;
         let own = normal(random);
         let latency = 800.0 * self.slower * (0.6 * normal(random)).exp();
         let good = self.reward + SD * (common + own) * 0.5f64.sqrt();
-        Seen { time_ms, reward: if failed { -0.4 } else { good }, failed, latency_ms: Some(latency) }
+        let reward = if failed { -0.4 } else { good };
+        Seen { session: None, time_ms, reward, failed, latency_ms: Some(latency) }
     }
 }
 

@@ -80,7 +80,7 @@ impl Default for GuardConfig {
         Self {
             canary: CanaryMode::Changes,
             stages: vec![10, 25, 50, 100],
-            stage_requests: 100,
+            stage_requests: 50,
             widen: Widen::Better,
             false_alarms: 0.05,
             limits: Limits { errors: 0.1, latency: 0.2, reward: 0.05 },

@@ -8,6 +8,7 @@
 
 pub mod holdout;
 pub mod rollout;
+mod sessions;
 pub mod split;
 pub mod test;
 pub mod watch;

@@ -4,12 +4,13 @@
 use libm::{exp, log};
 use serde::{Deserialize, Serialize};
 
-use super::test::{Difference, Moments, fails_more};
+use super::sessions::Sessions;
+use super::test::{Clustered, Difference, Session, fails_more};
 use crate::config::{GuardConfig, Widen};
 
 /// Of the false alarms that are allowed, what each test gets (Bonferroni): little for the three that withdraw, since
 /// a good snapshot that is thrown away is what would make people switch the guard off.
-const ALARMS: Alarms = Alarms { withdraw: 0.2 / 3.0, safe: 0.3, better: 0.5 };
+const ALARMS: Alarms = Alarms { withdraw: 0.1 / 3.0, safe: 0.3, better: 0.6 };
 
 struct Alarms {
     /// For each of errors, latency and reward.
@@ -22,6 +23,10 @@ struct Alarms {
 const REWARD_SCALE: f64 = 0.1;
 /// The same of ln latency.
 const LATENCY_SCALE: f64 = 0.2;
+
+/// Standard errors within which live has the benefit of the doubt: a limit counts as passed unless a one-sided 95 %
+/// bound says that it is not.
+const DOUBT: f64 = 1.645;
 
 /// Rewards around zero have no meaningful percentage: a fall is measured against at least this.
 pub(super) const LEAST_REWARD: f64 = 0.1;
@@ -37,7 +42,9 @@ pub enum Arm {
 
 /// What one record says of its arm.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Seen {
+pub struct Seen<'a> {
+    /// The conversation, if it has a name.
+    pub session: Option<&'a str>,
     /// When the request came, milliseconds since the Unix epoch.
     pub time_ms: u64,
     /// What it was worth.
@@ -48,27 +55,33 @@ pub struct Seen {
     pub latency_ms: Option<f64>,
 }
 
-/// A rollout under way: for each stage that it has reached, what was seen in it. Plain sums, so that a later revision of
-/// a reward corrects them exactly.
+/// A rollout under way: for each stage that it has reached, what was seen in it. Its JSON has the stages alone: what was
+/// seen is in the replay log, and is to be shown again ([`Rollout::see`]) after a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rollout {
     stages: Vec<Stage>,
+    #[serde(skip)]
+    sessions: Sessions,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Stage {
     since_ms: u64,
     share: u8,
+    #[serde(skip)]
     live: Sums,
+    #[serde(skip)]
     canary: Sums,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Sums {
-    rewards: Moments,
+    rewards: Clustered,
     /// Of ln milliseconds: latencies are compared as ratios, and their long tail is no longer one.
-    latency: Moments,
+    latency: Clustered,
     errors: u64,
+    /// Sessions with an error.
+    failed: u64,
 }
 
 /// What is to be done.
@@ -118,6 +131,8 @@ pub struct Evidence {
     pub error_difference: f64,
     /// Canary by live.
     pub latency_ratio: f64,
+    /// The three differences at their worse 95 % bounds: error rate, latency ratio, reward.
+    pub worst: [f64; 3],
     /// log₁₀ of the evidence for each claim; see [`super::test`].
     pub evidence: Claims,
     /// log₁₀ of what a claim to withdraw, and one to widen, must reach.
@@ -153,7 +168,7 @@ pub struct Claims {
 impl Rollout {
     /// A canary starts with `share` percent of the sessions.
     pub fn start(share: u8, now_ms: u64) -> Self {
-        Self { stages: vec![Stage::new(share, now_ms)] }
+        Self { stages: vec![Stage::new(share, now_ms)], sessions: Sessions::default() }
     }
 
     /// From now on the canary has `share` percent.
@@ -166,24 +181,49 @@ impl Rollout {
         self.stages.last().map_or(0, |s| s.share)
     }
 
+    /// Nothing was seen in any stage.
+    pub fn forget(&mut self) {
+        self.stages.iter_mut().for_each(|s| *s = Stage::new(s.share, s.since_ms));
+        self.sessions = Sessions::default();
+    }
+
+    /// When it began, milliseconds since the Unix epoch.
+    pub fn since_ms(&self) -> u64 {
+        self.stages.first().map_or(0, |s| s.since_ms)
+    }
+
     /// Takes a record in; one from before the rollout says nothing. False if it does not count.
     pub fn see(&mut self, arm: Arm, seen: &Seen) -> bool {
-        let Some(sums) = self.sums(arm, seen.time_ms).filter(|_| seen.reward.is_finite()) else {
+        let Some((place, sums)) = place(&mut self.stages, arm, seen.time_ms) else { return false };
+        if !seen.reward.is_finite() {
             return false;
-        };
-        sums.rewards.add(seen.reward);
-        sums.errors += u64::from(seen.failed);
-        if let Some(ms) = seen.latency_ms.filter(|ms| ms.is_finite() && !seen.failed) {
-            sums.latency.add(log(ms.max(1.0)));
         }
+        let latency = seen.latency_ms.filter(|ms| ms.is_finite() && !seen.failed);
+        self.sessions.at(place, seen.session, |session| {
+            sums.rewards.add(&mut session.rewards, seen.reward);
+            if let Some(ms) = latency {
+                sums.latency.add(&mut session.latency, log(ms.max(1.0)));
+            }
+            sums.errors += u64::from(seen.failed);
+            sums.failed += u64::from(seen.failed && !session.failed);
+            session.failed |= seen.failed;
+        });
         true
     }
 
-    /// The reward of a record that was taken in is now `after` instead of `before`.
-    pub fn revise(&mut self, arm: Arm, time_ms: u64, before: f64, after: f64) {
-        if let Some(sums) = self.sums(arm, time_ms).filter(|_| before.is_finite() && after.is_finite()) {
-            sums.rewards.revise(before, after);
-        }
+    /// The reward of a record that was taken in is now `seen.reward`; it was `before`.
+    pub fn revise(&mut self, arm: Arm, seen: &Seen, before: f64) {
+        let finite = before.is_finite() && seen.reward.is_finite();
+        let Some((place, sums)) = place(&mut self.stages, arm, seen.time_ms).filter(|_| finite) else {
+            return;
+        };
+        self.sessions.at(place, seen.session, |session| {
+            // A session that is not known any more has at least this record.
+            if session.rewards.n == 0 {
+                session.rewards = Session { n: 1, sum: before };
+            }
+            sums.rewards.revise(&mut session.rewards, before, seen.reward);
+        });
     }
 
     /// What is to be done by what was seen.
@@ -192,11 +232,12 @@ impl Rollout {
         let Evidence { evidence: claims, needed: [withdraw, widen], .. } = evidence;
         let limits = &config.limits;
         let fall = limits.reward * evidence.reward.live.abs().max(LEAST_REWARD);
-        // Surely worse, and by more than the limit as far as can be told.
+        // Surely worse, and as far as can be told by more than the limit.
+        let [errors, latency, reward] = evidence.worst;
         let reasons = [
-            (Why::Errors, claims.errors, evidence.error_difference > limits.errors),
-            (Why::Latency, claims.latency, evidence.latency_ratio > 1.0 + limits.latency),
-            (Why::Reward, claims.worse, evidence.reward_difference < -fall),
+            (Why::Errors, claims.errors, errors > limits.errors),
+            (Why::Latency, claims.latency, latency > 1.0 + limits.latency),
+            (Why::Reward, claims.worse, reward < -fall),
         ];
         if let Some((why, ..)) = reasons.into_iter().find(|(_, e, beyond)| *e >= withdraw && *beyond) {
             return Judgement::Withdraw(why);
@@ -208,10 +249,15 @@ impl Rollout {
             (Widen::Safe, Some(_)) => claims.safe - log10(ALARMS.better / ALARMS.safe),
             _ => claims.better,
         };
+        // What looks worse than the limits in one respect is not widened for another.
+        let sound = evidence.error_difference <= limits.errors
+            && evidence.latency_ratio <= 1.0 + limits.latency
+            && evidence.reward_difference >= -fall;
+        let ready = enough && sound && open >= widen;
         match next {
             _ if evidence.requests.canary >= config.patience => Judgement::Withdraw(Why::Patience),
-            Some(share) if enough && open >= widen => Judgement::Widen(share),
-            None if enough && open >= widen => Judgement::Promote,
+            Some(share) if ready => Judgement::Widen(share),
+            None if ready => Judgement::Promote,
             _ => Judgement::Hold,
         }
     }
@@ -223,7 +269,8 @@ impl Rollout {
             reward.add(&stage.canary.rewards, &stage.live.rewards);
             latency.add(&stage.canary.latency, &stage.live.latency);
         }
-        let failures = |s: &Sums| [s.errors, s.rewards.n];
+        let (errors, error) = self.error_difference();
+        let failures = |s: &Sums| [s.failed, s.rewards.sessions];
         let strata = self.stages.iter().map(|s| [failures(&s.canary), failures(&s.live)]);
         let [live, canary] = [Arm::Live, Arm::Canary].map(|arm| self.total(arm));
         let rate = |s: &Sums| s.errors as f64 / s.rewards.n.max(1) as f64;
@@ -242,25 +289,32 @@ impl Rollout {
             errors: Pair { live: rate(&live), canary: rate(&canary) },
             latency_ms: Pair { live: exp(live.latency.mean()), canary: exp(canary.latency.mean()) },
             reward_difference: reward.estimate(),
-            error_difference: self.error_difference(),
+            error_difference: errors,
             latency_ratio: exp(latency.estimate()),
+            worst: [
+                errors + DOUBT * error,
+                exp(latency.estimate() + DOUBT * latency.error()),
+                reward.estimate() - DOUBT * reward.error(),
+            ],
             evidence: claims.map(|e| e / std::f64::consts::LN_10),
             needed: [ALARMS.withdraw, ALARMS.better].map(|part| -log10(config.false_alarms * part)),
         }
     }
 
-    /// Stage by stage, each by its weight in a comparison of two rates.
-    fn error_difference(&self) -> f64 {
-        let (mut sum, mut weights) = (0.0, 0.0);
+    /// Stage by stage, each by its weight in a comparison of two rates; and its standard error.
+    fn error_difference(&self) -> (f64, f64) {
+        let (mut sum, mut weights, mut variance) = (0.0, 0.0, 0.0);
         for Stage { live, canary, .. } in &self.stages {
             let [n, m] = [canary, live].map(|s| s.rewards.n as f64);
             if n > 0.0 && m > 0.0 {
                 let weight = n * m / (n + m);
+                let [p, q] = [canary.errors as f64 / n, live.errors as f64 / m];
                 weights += weight;
-                sum += weight * (canary.errors as f64 / n - live.errors as f64 / m);
+                sum += weight * (p - q);
+                variance += weight * weight * (p * (1.0 - p) / n + q * (1.0 - q) / m);
             }
         }
-        if weights > 0.0 { sum / weights } else { 0.0 }
+        if weights > 0.0 { (sum / weights, variance.sqrt() / weights) } else { (0.0, 0.0) }
     }
 
     fn total(&self, arm: Arm) -> Sums {
@@ -270,15 +324,17 @@ impl Rollout {
                 rewards: a.rewards.and(&b.rewards),
                 latency: a.latency.and(&b.latency),
                 errors: a.errors + b.errors,
+                failed: a.failed + b.failed,
             },
         )
     }
+}
 
-    /// Where a record of this time belongs.
-    fn sums(&mut self, arm: Arm, time_ms: u64) -> Option<&mut Sums> {
-        let stage = self.stages.iter_mut().rev().find(|s| s.since_ms <= time_ms)?;
-        Some(if arm == Arm::Live { &mut stage.live } else { &mut stage.canary })
-    }
+/// Where a record of this time belongs.
+fn place(stages: &mut [Stage], arm: Arm, time_ms: u64) -> Option<([u64; 2], &mut Sums)> {
+    let (index, stage) = stages.iter_mut().enumerate().rev().find(|(_, s)| s.since_ms <= time_ms)?;
+    let live = arm == Arm::Live;
+    Some(([index as u64, u64::from(live)], if live { &mut stage.live } else { &mut stage.canary }))
 }
 
 impl Stage {
@@ -327,7 +383,7 @@ mod tests {
             let failed = wave(n, 2) < of.errors;
             let reward = if failed { -0.4 } else { of.reward + wave(n, 3) - 0.5 };
             let latency_ms = Some(of.latency * exp(1.4 * (wave(n, 4) - 0.5)));
-            rollout.see(arm, &Seen { time_ms: n, reward, failed, latency_ms });
+            rollout.see(arm, &Seen { session: None, time_ms: n, reward, failed, latency_ms });
             match rollout.judge(&config) {
                 Judgement::Hold => {}
                 Judgement::Widen(share) => rollout.widen(share, n + 1),
@@ -373,7 +429,7 @@ mod tests {
     #[test]
     fn patience_ends() {
         let mut rollout = Rollout::start(10, 0);
-        let seen = Seen { time_ms: 1, reward: 0.5, failed: false, latency_ms: None };
+        let seen = Seen { session: None, time_ms: 1, reward: 0.5, failed: false, latency_ms: None };
         (0..20).for_each(|_| assert!(rollout.see(Arm::Canary, &seen)));
         let config = GuardConfig { patience: 20, ..GuardConfig::default() };
         assert_eq!(rollout.judge(&config), Judgement::Withdraw(Why::Patience));
@@ -382,7 +438,7 @@ mod tests {
     #[test]
     fn records_from_before_say_nothing_and_later_ones_count_in_their_stage() {
         let mut rollout = Rollout::start(10, 100);
-        let seen = |time_ms| Seen { time_ms, reward: 0.5, failed: false, latency_ms: None };
+        let seen = |time_ms| Seen { session: None, time_ms, reward: 0.5, failed: false, latency_ms: None };
         assert!(!rollout.see(Arm::Live, &seen(99)));
         rollout.widen(25, 200);
         assert!(rollout.see(Arm::Canary, &seen(150)) && rollout.see(Arm::Canary, &seen(200)));
@@ -392,21 +448,40 @@ mod tests {
 
     #[test]
     fn feedback_corrects_the_stage_in_which_its_record_came() {
-        let seen = |reward| Seen { time_ms: 5, reward, failed: false, latency_ms: Some(300.0) };
+        let seen =
+            |reward| Seen { session: Some("s"), time_ms: 5, reward, failed: false, latency_ms: Some(300.0) };
         let (mut at_once, mut later) = (Rollout::start(10, 0), Rollout::start(10, 0));
         at_once.see(Arm::Canary, &seen(1.0));
         later.see(Arm::Canary, &seen(0.25));
         at_once.widen(25, 10);
         later.widen(25, 10);
-        later.revise(Arm::Canary, 5, 0.25, 1.0);
+        later.revise(Arm::Canary, &seen(1.0), 0.25);
         assert_eq!(at_once, later);
     }
 
     #[test]
-    fn a_rollout_survives_its_json() {
+    fn one_session_that_fails_all_day_withdraws_nothing() {
+        let mut rollout = Rollout::start(10, 0);
+        for n in 0..4000u64 {
+            let name = if n % 10 == 0 { "the one".to_owned() } else { n.to_string() };
+            let arm = if n % 10 == 0 { Arm::Canary } else { Arm::Live };
+            let failed = arm == Arm::Canary;
+            let reward = if failed { -0.4 } else { 0.5 };
+            rollout.see(arm, &Seen { session: Some(&name), time_ms: n, reward, failed, latency_ms: None });
+        }
+        assert_eq!(rollout.judge(&GuardConfig::default()), Judgement::Hold);
+    }
+
+    #[test]
+    fn a_rollout_is_resumed_from_its_json_and_its_records() {
+        let seen = Seen { session: Some("s"), time_ms: 4, reward: 0.3, failed: true, latency_ms: None };
         let mut rollout = Rollout::start(10, 3);
-        rollout.see(Arm::Live, &Seen { time_ms: 4, reward: 1.0 / 3.0, failed: true, latency_ms: Some(0.1) });
+        rollout.widen(25, 9);
         let text = serde_json::to_string(&rollout).unwrap();
-        assert_eq!(serde_json::from_str::<Rollout>(&text).unwrap(), rollout);
+        rollout.see(Arm::Live, &seen);
+        let mut resumed: Rollout = serde_json::from_str(&text).unwrap();
+        resumed.see(Arm::Live, &seen);
+        assert_eq!((resumed.share(), resumed.since_ms()), (25, 3));
+        assert_eq!(resumed, rollout);
     }
 }

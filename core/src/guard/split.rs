@@ -27,7 +27,7 @@ fn unit(hash: u64) -> f64 {
 
 /// SipHash-2-4 (Aumasson & Bernstein 2012, "SipHash: a fast short-input PRF"), written out because the standard
 /// library does not promise its own hash to stay the same between builds.
-fn siphash([k0, k1]: [u64; 2], data: &[u8]) -> u64 {
+pub(super) fn siphash([k0, k1]: [u64; 2], data: &[u8]) -> u64 {
     let mut v = [
         k0 ^ 0x736f_6d65_7073_6575,
         k1 ^ 0x646f_7261_6e64_6f6d,

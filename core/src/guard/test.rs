@@ -7,17 +7,37 @@
 //! "Game-theoretic statistics and safe anytime-valid inference"). E-values stand here as their logarithms.
 
 use libm::{erfc, exp, log, log1p, sqrt};
-use serde::{Deserialize, Serialize};
 
-/// Count, sum and sum of squares of numbers, which later ones may correct.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Moments {
-    /// How many.
+/// Numbers of one arm, in sessions: what is said within a session is about the same things and weighs as one voice,
+/// however long it is. With d the sum of a session's deviations from the mean, the mean's variance is Σd²/n²
+/// (Liang & Zeger 1986, "Longitudinal data analysis using generalized linear models"; for tests of ratios Deng, Knoblich
+/// & Lu 2018, "Applying the delta method in metric analytics").
+///
+/// Only sums over the sessions are kept, so that a session which goes on, or a number that is revised, corrects them
+/// exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Clustered {
+    /// How many numbers.
     pub n: u64,
     /// Their sum.
     pub sum: f64,
-    /// The sum of their squares.
-    pub squares: f64,
+    /// How many sessions.
+    pub sessions: u64,
+    /// Σ S² over sessions of sum S and length m.
+    squares: f64,
+    /// Σ m·S.
+    products: f64,
+    /// Σ m².
+    lengths: f64,
+}
+
+/// Numbers of one session.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Session {
+    /// m.
+    pub n: u64,
+    /// S.
+    pub sum: f64,
 }
 
 /// Differences of means between two arms, over strata that are compared each within itself: what changed between
@@ -35,26 +55,34 @@ pub struct Difference {
     pub score: f64,
 }
 
-/// Numbers that an arm must have before its spread is believed.
+/// Sessions that an arm must have before its spread is believed.
 const FEWEST: u64 = 30;
 
 /// Variances below are taken for this: rewards that are all alike do not make the next one certain.
 const LEAST_VARIANCE: f64 = 1e-4;
 
-// === impl Moments ===
+// === impl Clustered ===
 
-impl Moments {
-    /// One number more.
-    pub fn add(&mut self, x: f64) {
+impl Clustered {
+    /// `session` has one number more.
+    pub fn add(&mut self, session: &mut Session, x: f64) {
+        self.sessions += u64::from(session.n == 0);
         self.n += 1;
-        self.sum += x;
-        self.squares += x * x;
+        self.change(session, Session { n: session.n + 1, sum: session.sum + x });
     }
 
-    /// A number was `before` and is now `after`.
-    pub fn revise(&mut self, before: f64, after: f64) {
-        self.sum += after - before;
-        self.squares += after * after - before * before;
+    /// A number of `session` was `before` and is now `after`.
+    pub fn revise(&mut self, session: &mut Session, before: f64, after: f64) {
+        self.change(session, Session { sum: session.sum + after - before, ..*session });
+    }
+
+    fn change(&mut self, session: &mut Session, new: Session) {
+        let (m, k) = (session.n as f64, new.n as f64);
+        self.sum += new.sum - session.sum;
+        self.squares += new.sum * new.sum - session.sum * session.sum;
+        self.products += k * new.sum - m * session.sum;
+        self.lengths += k * k - m * m;
+        *session = new;
     }
 
     /// The mean; 0 of none.
@@ -62,18 +90,28 @@ impl Moments {
         if self.n == 0 { 0.0 } else { self.sum / self.n as f64 }
     }
 
-    /// Both together.
+    /// Both together, of different sessions.
     pub fn and(&self, other: &Self) -> Self {
-        Self { n: self.n + other.n, sum: self.sum + other.sum, squares: self.squares + other.squares }
+        Self {
+            n: self.n + other.n,
+            sum: self.sum + other.sum,
+            sessions: self.sessions + other.sessions,
+            squares: self.squares + other.squares,
+            products: self.products + other.products,
+            lengths: self.lengths + other.lengths,
+        }
     }
 
-    /// Sum of squared deviations from the mean.
+    /// Σd² over the sessions.
     fn deviations(&self) -> f64 {
-        (self.squares - self.sum * self.mean()).max(0.0)
+        let mean = self.mean();
+        (self.squares - 2.0 * mean * self.products + mean * mean * self.lengths).max(0.0)
     }
 
+    /// n times the mean's variance: the variance of a number, were they independent.
     fn variance(&self) -> f64 {
-        (self.deviations() / (self.n.max(2) - 1) as f64).max(LEAST_VARIANCE)
+        let few = self.sessions as f64 / (self.sessions.max(2) - 1) as f64;
+        (few * self.deviations() / self.n.max(1) as f64).max(LEAST_VARIANCE)
     }
 }
 
@@ -83,12 +121,12 @@ impl Difference {
     /// One stratum more; `of` minus `from`. Too few numbers to know their spread say nothing yet.
     ///
     /// An arm that shows less spread than both together has not shown all of it yet, so it is given theirs.
-    pub fn add(&mut self, of: &Moments, from: &Moments) {
-        if of.n < FEWEST || from.n < FEWEST {
+    pub fn add(&mut self, of: &Clustered, from: &Clustered) {
+        if of.sessions < FEWEST || from.sessions < FEWEST {
             return;
         }
-        let common = (of.deviations() + from.deviations()) / (of.n + from.n - 2) as f64;
-        let part = |arm: &Moments| arm.variance().max(common) / arm.n as f64;
+        let common = (of.deviations() + from.deviations()) / (of.n + from.n) as f64;
+        let part = |arm: &Clustered| arm.variance().max(common) / arm.n as f64;
         let information = 1.0 / (part(of) + part(from));
         self.information += information;
         self.score += information * (of.mean() - from.mean());
@@ -97,6 +135,11 @@ impl Difference {
     /// The estimated difference; 0 while nothing is known.
     pub fn estimate(&self) -> f64 {
         if self.information > 0.0 { self.score / self.information } else { 0.0 }
+    }
+
+    /// Its standard error; infinite while nothing is known.
+    pub fn error(&self) -> f64 {
+        1.0 / sqrt(self.information)
     }
 
     /// Log e-value against "the difference is at most `bound`". `scale` is the size of difference that is looked for;
@@ -131,9 +174,9 @@ fn log_normal_cdf(z: f64) -> f64 {
 const RATIOS: [f64; 6] = [1.5, 2.0, 3.0, 5.0, 8.0, 13.0];
 
 /// Log e-value against "the first arm does not fail more often than the second", from strata of
-/// `[failures, requests]` of each arm.
+/// `[those that failed, all]` of each arm, in sessions: one that fails again and again says it once.
 ///
-/// Given that a request failed, it is of the first arm with the probability s of any request to be so, whatever the
+/// Given that a session failed, it is of the first arm with the probability s of any session to be so, whatever the
 /// rate of failures is and however it changes: only the arms' *shares* of the failures are tested, exactly, by a mixture
 /// of likelihood ratios over odds (Lindon & Malek 2022, "Anytime-valid inference for multinomial count data").
 pub fn fails_more(strata: impl Iterator<Item = [[u64; 2]; 2]> + Clone) -> f64 {
@@ -156,17 +199,36 @@ pub fn fails_more(strata: impl Iterator<Item = [[u64; 2]; 2]> + Clone) -> f64 {
 mod tests {
     use super::*;
 
-    fn moments(values: &[f64]) -> Moments {
-        let mut all = Moments::default();
-        values.iter().for_each(|v| all.add(*v));
+    /// Numbers of sessions of this length.
+    fn clustered(values: &[f64], length: usize) -> Clustered {
+        let mut all = Clustered::default();
+        for session in values.chunks(length) {
+            let mut own = Session::default();
+            session.iter().for_each(|v| all.add(&mut own, *v));
+        }
         all
+    }
+
+    fn moments(values: &[f64]) -> Clustered {
+        clustered(values, 1)
     }
 
     #[test]
     fn a_revision_leaves_what_there_would_be_had_it_been_known_at_once() {
-        let mut revised = moments(&[0.5, -0.25, 1.0]);
-        revised.revise(-0.25, 0.75);
-        assert_eq!(revised, moments(&[0.5, 0.75, 1.0]));
+        let (mut revised, mut own) = (Clustered::default(), Session::default());
+        [0.5, -0.25, 1.0].iter().for_each(|v| revised.add(&mut own, *v));
+        revised.revise(&mut own, -0.25, 0.75);
+        assert_eq!(revised, clustered(&[0.5, 0.75, 1.0], 3));
+    }
+
+    #[test]
+    fn a_session_of_one_mind_is_one_voice() {
+        let each: Vec<f64> = (0..60).map(|i| f64::from(i % 5) / 5.0).collect();
+        let repeated: Vec<f64> = each.iter().flat_map(|v| [*v; 10]).collect();
+        let (single, long) = (moments(&each), clustered(&repeated, 10));
+        let error = |c: &Clustered| c.variance() / c.n as f64;
+        assert!((error(&single) - error(&long)).abs() < 1e-12, "ten times the same is no more");
+        assert!(error(&moments(&repeated)) < 0.2 * error(&long), "ten sessions would be");
     }
 
     #[test]
@@ -201,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_difference_within_each_stratum_counts_and_one_between_them_does_not() {
-        let wave = |level: f64, n: u32| -> Moments {
+        let wave = |level: f64, n: u32| -> Clustered {
             moments(&(0..n).map(|i| level + if i % 2 == 0 { 0.1 } else { -0.1 }).collect::<Vec<_>>())
         };
         let mut same = Difference::default();

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::test::Moments;
 use crate::config::AlertsConfig;
 
 /// Length of a bucket, milliseconds.
@@ -32,6 +31,14 @@ const MARGIN: f64 = 0.1;
 const STEP: f64 = 0.7;
 /// …and never falls below this part of what is configured.
 const LEAST_ALPHA: f64 = 0.1;
+
+/// Count, sum and sum of squares.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Moments {
+    n: u64,
+    sum: f64,
+    squares: f64,
+}
 
 /// What one record says.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -122,6 +129,28 @@ struct Reading {
     baseline: f64,
     /// Whether it is more than chance.
     sure: bool,
+}
+
+// === impl Moments ===
+
+impl Moments {
+    fn add(&mut self, x: f64) {
+        self.n += 1;
+        self.sum += x;
+        self.squares += x * x;
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum / self.n.max(1) as f64
+    }
+
+    fn variance(&self) -> f64 {
+        self.squares / self.n.max(1) as f64 - self.mean() * self.mean()
+    }
+
+    fn and(&self, other: &Self) -> Self {
+        Self { n: self.n + other.n, sum: self.sum + other.sum, squares: self.squares + other.squares }
+    }
 }
 
 // === impl Watch ===
@@ -281,8 +310,7 @@ impl Watch {
                 hours.entry(model).or_default().add(rewards.mean());
             }
         }
-        let variance = |means: &Moments| means.squares / means.n as f64 - means.mean() * means.mean();
-        let all = hours.values().filter(|means| means.n >= WINDOWS.0 as u64).map(variance);
+        let all = hours.values().filter(|means| means.n >= WINDOWS.0 as u64).map(Moments::variance);
         let value = all.reduce(f64::max)?;
         Some(Reading { value, baseline: 0.0, sure: true })
     }

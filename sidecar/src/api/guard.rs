@@ -1,80 +1,79 @@
-//! The door of each path: who may pass.
-//!
-//! What is not named here is the admin's: a new path is locked before anybody thinks of it.
+//! `GET /v1/guard`, `POST /v1/rollback`, `/v1/resume` and `/v1/snapshots/{version}/tag`: looking at the guard and
+//! stepping in.
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::{ApiError, App};
-use crate::access::Role;
 
-/// Who may pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Door {
-    /// Anybody.
-    Open,
-    /// Anybody, unless `access.metrics: token`.
-    Metrics,
-    /// Anybody who knows a replay's id, unless `access.feedback: token`.
-    Feedback,
-    /// Envoy's filters and the admin.
-    Filter,
-    /// The admin.
-    Admin,
+/// Longest name of a snapshot, bytes.
+const MAX_NAME: usize = 64;
+
+pub(super) async fn status(State(app): State<App>) -> Result<Json<Value>, ApiError> {
+    app.writer.guard_status().await?.map(Json).map_err(conflict)
 }
 
-/// Every path that is not the admin's alone.
-const DOORS: [(&str, Door); 8] = [
-    ("/healthz", Door::Open),
-    ("/readyz", Door::Open),
-    ("/openapi.json", Door::Open),
-    ("/metrics", Door::Metrics),
-    ("/v1/router_replay/{id}/feedback", Door::Feedback),
-    ("/v1/replays", Door::Filter),
-    ("/v1/snapshot", Door::Filter),
-    ("/v1/embeddings", Door::Filter),
-];
-
-// === impl Door ===
-
-impl Door {
-    pub(super) fn of(path: &str) -> Self {
-        DOORS.iter().find(|(named, _)| *named == path).map_or(Self::Admin, |(_, door)| *door)
-    }
-
-    /// Whether `role` passes; `locked` says whether there is an admin's token at all.
-    fn lets(self, role: Role, locked: bool, access: &dragoman_core::config::Access) -> bool {
-        match self {
-            Self::Open => true,
-            Self::Metrics => !access.metrics_need_token || role == Role::Admin,
-            Self::Feedback => !access.feedback_needs_token || matches!(role, Role::Admin | Role::Feedback),
-            Self::Filter => !locked || matches!(role, Role::Admin | Role::Filter),
-            Self::Admin => !locked || role == Role::Admin,
-        }
-    }
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    version: Option<u64>,
 }
 
-/// Lets a request pass or answers it here.
-pub(super) async fn check(State((app, door)): State<(App, Door)>, request: Request, next: Next) -> Response {
-    let role = app.gate.role(request.headers());
-    if door.lets(role, app.gate.is_locked(), &app.config().access) {
-        return next.run(request).await;
-    }
-    app.metrics.unauthorized.inc();
-    let token = match door {
-        Door::Feedback => "the token of access.feedback_token",
-        Door::Filter => "the token that `dragoman render envoy` writes, or that of access.token",
-        _ => "the token of access.token",
+pub(super) async fn roll_back(State(app): State<App>, body: Bytes) -> Result<Json<Value>, ApiError> {
+    let wanted = match body.is_empty() {
+        true => Wanted::default(),
+        false => read(&body, "{\"version\": 12}, or nothing")?,
     };
-    let error = ApiError::new(
-        StatusCode::UNAUTHORIZED,
-        format!("this needs {token}: send it as `authorization: Bearer TOKEN`"),
-    );
-    let mut response = error.into_response();
-    // A browser asks for the token and sends it as a password.
-    let ways = HeaderValue::from_static("Bearer, Basic realm=\"dragoman: the token is the password\"");
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, ways);
-    response
+    let done = app.writer.roll_back(wanted.version).await?.map_err(conflict)?;
+    Ok(Json(json!({
+        "version": done.version,
+        "from": done.from,
+        "message": format!(
+            "snapshot {} is in use again, as version {}; nothing else is published until POST /v1/resume or \
+             `dragoman rollback --resume`",
+            done.from, done.version
+        ),
+    })))
+}
+
+pub(super) async fn resume(State(app): State<App>) -> Result<Json<Value>, ApiError> {
+    let held = app.writer.resume().await?.map_err(conflict)?;
+    let message = match held {
+        true => "what is learned is published again",
+        false => "nothing was held: what is learned is being published",
+    };
+    Ok(Json(json!({"resumed": held, "message": message})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    name: String,
+}
+
+pub(super) async fn tag(
+    State(app): State<App>,
+    Path(version): Path<u64>,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let Named { name } = read(&body, "{\"name\": \"before-the-sale\"}")?;
+    if name.trim().is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(ApiError::bad_request(format!("name must be a line of 1 to {MAX_NAME} bytes")));
+    }
+    let named = app.writer.name_snapshot(version, name.clone()).await?;
+    named.map_err(|why| ApiError::new(StatusCode::NOT_FOUND, why))?;
+    Ok(Json(json!({"version": version, "name": name})))
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: &[u8], like: &str) -> Result<T, ApiError> {
+    serde_json::from_slice(body)
+        .map_err(|e| ApiError::bad_request(format!("the body must be like {like}: {e}")))
+}
+
+fn conflict(why: String) -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, why)
 }

@@ -6,6 +6,7 @@ mod embeddings;
 mod error;
 mod evidence;
 mod explain;
+mod door;
 mod guard;
 mod ingest;
 mod page;
@@ -93,6 +94,10 @@ fn table() -> Vec<(&'static str, &'static str, MethodRouter<App>)> {
         ("post", "/v1/reload", post(reload::reload)),
         ("get", "/v1/snapshot", get(snapshots::latest)),
         ("get", "/v1/snapshots", get(snapshots::list)),
+        ("post", "/v1/snapshots/{version}/tag", post(guard::tag)),
+        ("get", "/v1/guard", get(guard::status)),
+        ("post", "/v1/rollback", post(guard::roll_back)),
+        ("post", "/v1/resume", post(guard::resume)),
         ("get", "/v1/models", get(status::models)),
         ("get", "/metrics", get(status::metrics)),
         ("get", "/healthz", get(status::healthz)),
@@ -105,8 +110,8 @@ fn table() -> Vec<(&'static str, &'static str, MethodRouter<App>)> {
 /// The whole API.
 pub fn router(app: App) -> Router {
     let guarded = |router: Router<App>, (_, path, handler): (_, &str, MethodRouter<App>)| {
-        let door = (Arc::clone(&app), guard::Door::of(path));
-        router.route(path, handler.layer(from_fn_with_state(door, guard::check)))
+        let door = (Arc::clone(&app), door::Door::of(path));
+        router.route(path, handler.layer(from_fn_with_state(door, door::check)))
     };
     table()
         .into_iter()

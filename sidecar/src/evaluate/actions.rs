@@ -1,6 +1,6 @@
 //! One record as the estimators see it: what could have answered, how likely it was, how likely the target makes it.
 
-use dragoman_core::config::Config;
+use dragoman_core::config::Routing;
 use dragoman_core::cost::PRIOR_COMPLETION_TOKENS;
 use dragoman_core::evaluate::Logged;
 use dragoman_core::replay::ReplayRecord;
@@ -47,7 +47,7 @@ impl Actions {
     pub(super) fn of(
         record: &ReplayRecord,
         target: &Target,
-        config: &Config,
+        routing: &Routing,
         left_out: &mut LeftOut,
     ) -> Option<Self> {
         if record.candidates.is_empty() {
@@ -62,11 +62,11 @@ impl Actions {
             left_out.client_left += 1;
             return None;
         }
-        let Some(mut actions) = Self::logged_of(record, config) else {
+        let Some(mut actions) = Self::logged_of(record, routing) else {
             left_out.unusable += 1;
             return None;
         };
-        if !actions.aim(record, &target.policy, config) {
+        if !actions.aim(record, &target.policy, routing) {
             left_out.other_context += 1;
             return None;
         }
@@ -97,7 +97,7 @@ impl Actions {
     }
 
     /// What the logging policy could have done. What its candidates leave of the probability is the default route's.
-    fn logged_of(record: &ReplayRecord, config: &Config) -> Option<Self> {
+    fn logged_of(record: &ReplayRecord, routing: &Routing) -> Option<Self> {
         let mut actions = Self::default();
         for c in &record.candidates {
             let model = c.route.rsplit_once('/').map_or(c.route.as_str(), |(_, model)| model);
@@ -108,9 +108,9 @@ impl Actions {
         if rest > ROUNDING {
             let model = match record.route {
                 None => record.model.as_str(),
-                Some(_) => default_model(config),
+                Some(_) => default_model(routing),
             };
-            let at = actions.find_or_add(model, 0.0, usual_dollars(config, model, record));
+            let at = actions.find_or_add(model, 0.0, usual_dollars(routing, model, record));
             *actions.propensity.get_mut(at)? += rest;
         }
         actions.chosen = actions.models.iter().position(|m| *m == record.model)?;
@@ -118,7 +118,7 @@ impl Actions {
     }
 
     /// What the target would have done; false if it cannot be said.
-    fn aim(&mut self, record: &ReplayRecord, policy: &Policy, config: &Config) -> bool {
+    fn aim(&mut self, record: &ReplayRecord, policy: &Policy, routing: &Routing) -> bool {
         match policy {
             Policy::Logged => self.target.clone_from(&self.propensity),
             Policy::Uniform => {
@@ -126,13 +126,13 @@ impl Actions {
                 self.target.iter_mut().take(record.candidates.len()).for_each(|t| *t = share);
             }
             Policy::Fixed(model) => {
-                let at = self.find_or_add(model, 0.0, usual_dollars(config, model, record));
+                let at = self.find_or_add(model, 0.0, usual_dollars(routing, model, record));
                 self.target.iter_mut().skip(at).take(1).for_each(|t| *t = 1.0);
             }
             Policy::Snapshot(snapshot) => {
                 let Some(choices) = choices(snapshot, record) else { return false };
                 for choice in choices {
-                    let usual = usual_dollars(config, choice.model, record);
+                    let usual = usual_dollars(routing, choice.model, record);
                     let (reward, cost) =
                         choice.candidate.map_or((0.0, usual), |c| (f64::from(c.reward), c.cost));
                     let at = self.find_or_add(choice.model, reward, cost);
@@ -158,13 +158,13 @@ impl Actions {
     }
 }
 
-fn default_model(config: &Config) -> &str {
-    config.routing.models.get(config.routing.default_model).map_or("", |m| m.name.as_str())
+fn default_model(routing: &Routing) -> &str {
+    routing.models.get(routing.default_model).map_or("", |m| m.name.as_str())
 }
 
 /// Dollars of a model that nothing was predicted of: an answer of the length that is expected of an unknown route.
-fn usual_dollars(config: &Config, model: &str, record: &ReplayRecord) -> f64 {
+fn usual_dollars(routing: &Routing, model: &str, record: &ReplayRecord) -> f64 {
     let tokens = f64::from(record.request.token_estimate);
-    let found = config.routing.models.iter().find(|m| m.name == model);
+    let found = routing.models.iter().find(|m| m.name == model);
     found.map_or(0.0, |m| m.price.dollars(tokens, PRIOR_COMPLETION_TOKENS))
 }

@@ -7,6 +7,7 @@
 //! action, so snapshots of other decisions can be judged as well.
 
 mod actions;
+pub(crate) mod holdout;
 mod report;
 mod target;
 mod window;
@@ -139,7 +140,7 @@ impl Tally {
 
     fn add(&mut self, config: &Config, target: &Target, record: &ReplayRecord, reward: f64) {
         self.records += 1;
-        let Some(actions) = Actions::of(record, target, config, &mut self.left_out) else { return };
+        let Some(actions) = Actions::of(record, target, &config.routing, &mut self.left_out) else { return };
         if !self.evaluation.add(&actions.logged(reward)) {
             return self.left_out.unusable += 1;
         }

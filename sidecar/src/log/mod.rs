@@ -5,6 +5,7 @@
 
 mod events;
 mod evidence;
+mod marks;
 mod read;
 mod write;
 
@@ -52,6 +53,8 @@ CREATE TABLE IF NOT EXISTS evidence(
 CREATE INDEX IF NOT EXISTS evidence_by_replay ON evidence(replay_id, seq);
 CREATE TABLE IF NOT EXISTS snapshots(
   version INTEGER PRIMARY KEY, created_ms INTEGER NOT NULL, tag TEXT NOT NULL, blob BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS snapshot_marks(
+  version INTEGER PRIMARY KEY, arm TEXT NOT NULL DEFAULT 'live', state TEXT, name TEXT);
 CREATE TABLE IF NOT EXISTS audit(
   seq INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS facts(name TEXT PRIMARY KEY, value TEXT NOT NULL);

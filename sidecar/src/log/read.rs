@@ -80,8 +80,14 @@ pub struct SnapshotRow {
     pub version: i64,
     /// When it was built, milliseconds since the Unix epoch.
     pub created_ms: i64,
-    /// Why it was built: `start`, `stream` or `batch`.
+    /// Why it was built; see [`crate::writer::Knowledge::tag`].
     pub tag: String,
+    /// What people call it.
+    pub name: Option<String>,
+    /// `live`, or `canary` if it was made to be tried.
+    pub arm: String,
+    /// `live` (in use), `past`; of a canary `canary` (on trial), `withdrawn`, `promoted`.
+    pub state: String,
     /// Size of the blob.
     pub bytes: i64,
 }
@@ -138,7 +144,10 @@ impl Reader {
 
     /// The snapshots that are kept, newest first.
     pub fn snapshots(&self) -> Result<Vec<SnapshotRow>, LogError> {
-        let sql = "SELECT version, created_ms, tag, length(blob) FROM snapshots ORDER BY version DESC";
+        let sql = "SELECT s.version, created_ms, tag, length(blob), name, ifnull(arm, 'live'),
+             ifnull(state, CASE s.version WHEN (SELECT max(version) FROM snapshots WHERE version NOT IN
+                (SELECT version FROM snapshot_marks WHERE arm = 'canary')) THEN 'live' ELSE 'past' END)
+             FROM snapshots s LEFT JOIN snapshot_marks m ON m.version = s.version ORDER BY s.version DESC";
         self.with(|conn| {
             rows(conn, sql, [], |r| {
                 Ok(SnapshotRow {
@@ -146,18 +155,17 @@ impl Reader {
                     created_ms: r.get(1)?,
                     tag: r.get(2)?,
                     bytes: r.get(3)?,
+                    name: r.get(4)?,
+                    arm: r.get(5)?,
+                    state: r.get(6)?,
                 })
             })
         })
     }
 
-    /// The newest snapshot's version and blob.
+    /// Version and blob of the newest snapshot that was in use.
     pub fn latest_snapshot(&self) -> Result<Option<(u64, Vec<u8>)>, LogError> {
-        let sql = "SELECT version, blob FROM snapshots ORDER BY version DESC LIMIT 1";
-        self.with(|conn| {
-            let row = conn.query_row(sql, [], |r| Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get(1)?)));
-            row.optional().map_err(failed("be read"))
-        })
+        self.with(super::marks::newest)
     }
 
     /// The blob of one snapshot, if it is still kept.

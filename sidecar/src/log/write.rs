@@ -11,13 +11,10 @@ use super::events::{Rated, View};
 use super::{LogError, SCHEMA, TABLES, UPGRADES, broken, failed, signed};
 use crate::learn::Outcome;
 
-/// Snapshots kept for a look back and a rollback.
-const SNAPSHOTS_KEPT: i64 = 20;
-
 /// The log, open for writing. Changes happen between [`Log::begin`] and [`Log::commit`].
 #[derive(Debug)]
 pub struct Log {
-    conn: Connection,
+    pub(super) conn: Connection,
     next_seq: i64,
 }
 
@@ -76,7 +73,11 @@ impl Log {
 
     /// Version of the newest snapshot; 0 if there is none.
     pub fn last_version(&self) -> Result<u64, LogError> {
-        self.number("SELECT ifnull(max(version), 0) FROM snapshots").map(i64::unsigned_abs)
+        self.number(
+            "SELECT max(ifnull((SELECT max(version) FROM snapshots), 0),
+             ifnull((SELECT max(version) FROM snapshot_marks), 0))",
+        )
+        .map(i64::unsigned_abs)
     }
 
     /// Whether a record of this id is there.
@@ -191,13 +192,14 @@ impl Log {
         dropped.map_err(failed("be written"))
     }
 
-    /// Keeps a snapshot and drops the oldest beyond the last 20.
+    /// Keeps a snapshot and drops old ones.
     pub fn add_snapshot(&mut self, version: u64, now: u64, tag: &str, blob: &[u8]) -> Result<(), LogError> {
         self.execute(
-            "INSERT INTO snapshots(version, created_ms, tag, blob) VALUES (?1, ?2, ?3, ?4)",
+            // A candidate is kept once, though a restart in the middle of its trial keeps it again.
+            "INSERT OR IGNORE INTO snapshots(version, created_ms, tag, blob) VALUES (?1, ?2, ?3, ?4)",
             params![signed(version), signed(now), tag, blob],
         )?;
-        self.execute("DELETE FROM snapshots WHERE version <= ?1", [signed(version) - SNAPSHOTS_KEPT])
+        self.prune_snapshots()
     }
 
     /// Notes a change of state for people who ask later what happened.
@@ -235,7 +237,7 @@ impl Log {
         self.next_seq - 1
     }
 
-    fn prepare(&self, sql: &str) -> Result<rusqlite::CachedStatement<'_>, LogError> {
+    pub(super) fn prepare(&self, sql: &str) -> Result<rusqlite::CachedStatement<'_>, LogError> {
         self.conn.prepare_cached(sql).map_err(failed("be read"))
     }
 

@@ -7,13 +7,13 @@ mod push;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use dragoman_core::config::Routing;
-use dragoman_core::snapshot::SigningKey;
+use dragoman_core::snapshot::{Canary, SigningKey, Snapshot, SnapshotError};
 use log::{error, info};
 use tokio::sync::watch;
 
 use crate::clock::now_ms;
-use crate::key::{hash_key, thread_key};
 use crate::metrics::Metrics;
 use crate::writer::{Knowledge, NewSnapshot, Writer};
 
@@ -27,15 +27,15 @@ pub struct Published {
     /// The configuration it was made of.
     pub routing: Arc<Routing>,
     /// The signed blob.
-    pub blob: bytes::Bytes,
+    pub blob: Bytes,
 }
 
 /// Makes snapshots.
 pub struct Publisher {
     /// Signs every snapshot.
     pub key: SigningKey,
-    /// Version of the last snapshot that was ever made here.
-    pub version: u64,
+    /// Version of the candidate that was last kept by itself; 0 at first.
+    pub tried: u64,
     /// Where snapshots are kept.
     pub writer: Writer,
     /// Counters.
@@ -64,26 +64,58 @@ impl Publisher {
     }
 
     async fn publish(&mut self, known: &Arc<Knowledge>) -> Result<Published, String> {
-        let (version, created_ms, tag) = (self.version + 1, now_ms(), known.tag);
-        let (routing, key, known) = (Arc::clone(&known.routing), self.key.clone(), Arc::clone(known));
-        let build = move || {
-            let mut routing =
-                Routing { thread_key: Some(thread_key(&key)), ..Routing::clone(&known.routing) };
-            routing.privacy = routing.privacy.keyed(hash_key(&key));
-            let snapshot = known.learner.snapshot(routing, version, created_ms).map_err(|e| e.to_string())?;
-            snapshot.encode(&key).map_err(|e| e.to_string())
-        };
-        let blob = tokio::task::spawn_blocking(build).await.map_err(|e| e.to_string())??;
-        let blob = bytes::Bytes::from(blob);
-        let kept = self.writer.keep(NewSnapshot { version, created_ms, tag, blob: blob.clone() }).await;
-        kept.map_err(|_| "it could not be kept in the replay log".to_owned())?;
-        self.version = version;
+        let (version, created_ms, tag) = (known.version, now_ms(), known.tag);
+        if let Some(trial) = known.trial.as_ref().filter(|t| t.snapshot.meta.version != self.tried) {
+            // By itself as well, for those who look at it later.
+            let (meta, candidate) = (&trial.snapshot.meta, Arc::clone(&trial.snapshot));
+            let blob = self.signed(move || Ok(Snapshot::clone(&candidate))).await?;
+            let (version, created_ms) = (meta.version, meta.created_ms);
+            self.keep(NewSnapshot { version, created_ms, tag: "candidate", blob }).await?;
+            self.tried = version;
+        }
+        let learned = Arc::clone(known);
+        let blob = self.signed(move || build(&learned, created_ms)).await?;
+        self.keep(NewSnapshot { version, created_ms, tag, blob: blob.clone() }).await?;
         self.metrics.snapshots.inc();
         self.metrics.snapshot_version.set(i64::try_from(version).unwrap_or(i64::MAX));
         match tag {
             "stream" => log::debug!("snapshot {version} ({tag}, {} bytes)", blob.len()),
             _ => info!("snapshot {version} ({tag}, {} bytes)", blob.len()),
         }
-        Ok(Published { version, routing, blob })
+        Ok(Published { version, routing: Arc::clone(&known.routing), blob })
     }
+
+    /// The signed blob of what `build` makes, where waiting is allowed.
+    async fn signed(
+        &self,
+        build: impl FnOnce() -> Result<Snapshot, SnapshotError> + Send + 'static,
+    ) -> Result<Bytes, String> {
+        let key = self.key.clone();
+        let work = move || build().and_then(|snapshot| snapshot.encode(&key));
+        let blob = tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?;
+        blob.map(Bytes::from).map_err(|e| e.to_string())
+    }
+
+    async fn keep(&self, snapshot: NewSnapshot) -> Result<(), String> {
+        let kept = self.writer.keep(snapshot).await;
+        kept.map_err(|_| "it could not be kept in the replay log".to_owned())
+    }
+}
+
+/// What was learned, or stands in for it, beside what is on trial.
+fn build(known: &Knowledge, created_ms: u64) -> Result<Snapshot, SnapshotError> {
+    let mut snapshot = match &known.pinned {
+        Some(pinned) => Snapshot::clone(pinned),
+        None => {
+            let mut routing = Routing::clone(&known.routing);
+            routing.policy.alpha *= known.alpha as f32;
+            known.learner.snapshot(routing, known.version, created_ms)?
+        }
+    };
+    (snapshot.meta.version, snapshot.meta.created_ms) = (known.version, created_ms);
+    let canary = known
+        .trial
+        .as_ref()
+        .map(|trial| Canary { split: trial.split, snapshot: Box::new(Snapshot::clone(&trial.snapshot)) });
+    snapshot.with_canary(canary)
 }

@@ -19,6 +19,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::key::Secrets;
 use crate::learn;
 use crate::metrics::Metrics;
 use crate::publish::Published;
@@ -67,6 +68,8 @@ pub(crate) struct Reloader {
     pub(crate) source: Source,
     pub(crate) config: watch::Sender<Arc<Config>>,
     pub(crate) writer: Writer,
+    /// What filters hash with.
+    pub(crate) secrets: Secrets,
     pub(crate) published: watch::Receiver<Option<Published>>,
     pub(crate) metrics: Metrics,
     /// Envoy's folder, if it has one.
@@ -160,7 +163,7 @@ impl Reloader {
             Some(live) => live.extend(&config).await.map_err(NotReloaded::Failed)?,
             None => false,
         };
-        let rules = Rules::of(&config, blank);
+        let rules = Rules::of(&config, blank, self.secrets);
         let routing = Arc::clone(&rules.routing);
         let what = serde_json::to_string(&changes).map_err(|e| NotReloaded::Failed(e.to_string()))?;
         self.writer.reload(rules, what).await.map_err(|_| {

@@ -6,6 +6,7 @@ use dragoman_core::reward::{Evidence, Reward};
 
 use super::rebuild::revise;
 use super::{Ingested, MAX_PENDING, NewSnapshot, Rating, Said};
+use crate::guard::Guard;
 use crate::learn::State;
 use crate::log::{Log, LogError, Rated};
 use crate::metrics::Metrics;
@@ -14,6 +15,7 @@ use crate::metrics::Metrics;
 pub(super) struct Books {
     pub(super) log: Log,
     pub(super) state: State,
+    pub(super) guard: Guard,
     pub(super) metrics: Metrics,
     /// The conversations of late.
     pub(super) chain: Chain,
@@ -33,6 +35,7 @@ impl Books {
             }
             let outcome = self.state.observe(record);
             self.log.add_replay(record, &outcome)?;
+            self.guard.see(record, outcome.reward.total);
             self.changed |= outcome.ordinal.is_some();
             result.accepted += 1;
             if record.route.is_some() && outcome.ordinal.is_none() {
@@ -78,7 +81,8 @@ impl Books {
     /// Learns what event `seq` says of the record of `id`; gives the record's new reward, if it is here.
     pub(super) fn learn(&mut self, seq: i64, id: &str) -> Result<Option<Reward>, LogError> {
         let Some(revised) = revise(self.log.view(), &mut self.state, seq, id)? else { return Ok(None) };
-        self.log.set_reward(revised.seq, revised.reward.total)?;
+        let was = self.log.change_reward(revised.seq, revised.reward.total)?;
+        self.guard.revise(&revised.record, was, revised.reward.total);
         self.changed |= revised.learned;
         Ok(Some(revised.reward))
     }

@@ -5,6 +5,7 @@
 //! after it. This room must not know HTTP, Envoy or how a snapshot is made.
 
 mod apply;
+mod guarded;
 mod hear;
 mod rebuild;
 mod run;
@@ -15,15 +16,20 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dragoman_core::config::{Config, Routing};
+use dragoman_core::config::{AlertsConfig, Config, GuardConfig, Routing};
+use dragoman_core::evaluate::Range;
 use dragoman_core::learner::Learner;
 use dragoman_core::replay::ReplayRecord;
 use dragoman_core::reward::{Feedback, Reward};
+use dragoman_core::snapshot::Snapshot;
 use tokio::sync::oneshot;
 
+use crate::guard::Trial;
+use crate::key::Secrets;
 use crate::learn::State;
 use crate::metrics::Metrics;
 
+pub use guarded::RolledBack;
 pub use run::{Setup, start};
 
 /// Commands that may wait; one more is refused, so that a slow disk shows at the door and not in memory.
@@ -42,8 +48,19 @@ pub struct Knowledge {
     pub learner: Learner,
     /// The configuration that it is published with.
     pub routing: Arc<Routing>,
-    /// Why it is published: `start`, `stream`, `batch` or `reload`.
+    /// Why it is published: `start`, `stream`, `batch`, `reload`; `canary`, `widen`, `withdraw`, `promote` as a trial goes
+    /// on; `rollback`, `resume`.
     pub tag: &'static str,
+    /// The version of its snapshot.
+    pub version: u64,
+    /// The proposal that it is, to be tried first; `None` goes live at once.
+    pub candidate: Option<u64>,
+    /// What is on trial beside it.
+    pub trial: Option<Trial>,
+    /// Published instead of what was learned.
+    pub pinned: Option<Arc<Snapshot>>,
+    /// What α is multiplied with.
+    pub alpha: f64,
 }
 
 /// What of the configuration the loop goes by; all of it may change while it runs.
@@ -59,20 +76,30 @@ pub struct Rules {
     pub batch_every: Duration,
     /// How long a new record waits for earlier ones of its conversation, milliseconds: see [`Chain`].
     pub hold_ms: u64,
+    /// Rewards that are possible.
+    pub range: Range,
+    /// What new snapshots must show.
+    pub guard: GuardConfig,
+    /// What people are told.
+    pub alerts: AlertsConfig,
 }
 
 // === impl Rules ===
 
 impl Rules {
     /// The rules of `config`, whose learner starts as `blank`.
-    pub fn of(config: &Config, blank: State) -> Self {
+    pub fn of(config: &Config, blank: State, secrets: Secrets) -> Self {
+        let (low, high) = Reward::range(&config.reward);
         Self {
             blank,
-            routing: Arc::new(config.routing.clone()),
+            routing: Arc::new(secrets.put_into(&config.routing)),
             publish_every: Duration::from_millis(config.learner.publish_ms),
             batch_every: Duration::from_secs(config.learner.batch_seconds),
             // Each worker sends what it has once in this time.
             hold_ms: 2 * u64::from(config.replay.flush_ms),
+            range: Range { low, high },
+            guard: config.guard.clone(),
+            alerts: config.alerts.clone(),
         }
     }
 }
@@ -146,6 +173,8 @@ enum Command {
     Keep(NewSnapshot, oneshot::Sender<()>),
     /// Go on by other rules; the text says for the audit what changed.
     Reload(Box<Rules>, String, oneshot::Sender<()>),
+    /// What the guard, or somebody, asks for.
+    Guard(guarded::Order),
     /// A rebuild beside the loop has ended.
     Verified(Result<verify::Verdict, String>),
     Stop,

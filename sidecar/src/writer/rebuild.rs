@@ -1,5 +1,6 @@
 //! Learning the log again from its events, in their order.
 
+use dragoman_core::replay::ReplayRecord;
 use dragoman_core::reward::{Evidence, Reward};
 
 use crate::learn::State;
@@ -45,7 +46,9 @@ pub(super) fn relearn_and_rewrite(log: &mut Log, state: &mut State) -> Result<()
 
 /// A record whose reward is another now.
 pub(super) struct Revised {
-    /// The record's place in the order of all events.
+    /// The record.
+    pub(super) record: ReplayRecord,
+    /// Its place in the order of all events.
     pub(super) seq: i64,
     /// Its new reward.
     pub(super) reward: Reward,
@@ -67,5 +70,6 @@ pub(super) fn revise(
         log.evidence(replay_id, seq + 1)?.into_iter().map(|heard| heard.evidence).collect();
     let Some((_, before)) = after.split_last() else { return Ok(None) };
     let reward = state.revise(&replay.record, replay.ordinal, before, &after);
-    Ok(Some(Revised { seq: replay.seq, reward, learned: replay.ordinal.is_some() }))
+    let learned = replay.ordinal.is_some();
+    Ok(Some(Revised { record: replay.record, seq: replay.seq, reward, learned }))
 }

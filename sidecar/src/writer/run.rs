@@ -7,14 +7,17 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dragoman_core::chain::Chain;
+use dragoman_core::config::Routing;
 use log::{error, info, warn};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::apply::Books;
 use super::rebuild::{relearn, relearn_and_rewrite};
 use super::verify::{Job, Verdict};
 use super::{Command, Knowledge, PENDING_MS, QUEUE, Rules, Writer};
 use crate::clock::now_ms;
+use crate::guard::Guard;
+use crate::guard::webhook::Posted;
 use crate::log::{DirLock, Log, LogError};
 use crate::metrics::Metrics;
 
@@ -26,6 +29,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// How long evidence waits after it could not be written.
 const LISTEN_AGAIN_MS: u64 = 5000;
+/// How often the guard looks at the traffic as a whole.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The fact that says by which rules the log's rows were counted.
 const COUNTED_BY: &str = "counted_by";
@@ -42,6 +47,8 @@ pub struct Setup {
     pub rules: Rules,
     /// Counters.
     pub metrics: Metrics,
+    /// Where what people are told goes.
+    pub notices: mpsc::Sender<Posted>,
     /// Where new knowledge goes.
     pub knowledge: watch::Sender<Option<Arc<Knowledge>>>,
 }
@@ -49,12 +56,15 @@ pub struct Setup {
 /// Sends answers once the group they belong to is on the disk.
 type Answer = Box<dyn FnOnce()>;
 
-struct Loop {
+pub(super) struct Loop {
     _lock: DirLock,
-    books: Books,
-    rules: Rules,
-    path: PathBuf,
-    own: SyncSender<Command>,
+    pub(super) books: Books,
+    pub(super) rules: Rules,
+    pub(super) path: PathBuf,
+    pub(super) own: SyncSender<Command>,
+    /// Version of the last snapshot that was asked for.
+    version: u64,
+    next_look: Instant,
     knowledge: watch::Sender<Option<Arc<Knowledge>>>,
     next_publish: Instant,
     next_batch: Instant,
@@ -91,10 +101,11 @@ pub fn start(setup: Setup) -> std::io::Result<(Writer, JoinHandle<Result<(), Log
 
 impl Loop {
     fn open(setup: Setup, own: SyncSender<Command>) -> Result<Self, LogError> {
-        let Setup { lock, log, path, rules, metrics, knowledge } = setup;
+        let Setup { lock, log, path, rules, metrics, notices, knowledge } = setup;
         let started = Instant::now();
+        let guard = Guard::new(rules.guard.clone(), rules.alerts.clone(), notices, metrics.clone());
         let chain = Chain::new(rules.blank.window_ms(), rules.hold_ms);
-        let mut books = Books { log, state: rules.blank.clone(), metrics, chain, changed: false };
+        let mut books = Books { log, state: rules.blank.clone(), guard, metrics, chain, changed: false };
         books.recall()?;
         books.relink(&rules, now_ms())?;
         books.log.begin()?;
@@ -105,6 +116,8 @@ impl Loop {
         let now = Instant::now();
         let mut running = Self {
             _lock: lock,
+            version: books.log.last_version()?,
+            next_look: now + LOOK,
             books,
             next_batch: now + rules.batch_every,
             rules,
@@ -116,6 +129,7 @@ impl Loop {
             listen_from: 0,
             verifying: None,
         };
+        running.remember_guard()?;
         running.publish("start");
         Ok(running)
     }
@@ -128,9 +142,10 @@ impl Loop {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => running = false,
             }
-            self.on_time();
+            self.on_time()?;
             self.listen(now_ms())?;
         }
+        self.keep_memory()?;
         self.books.log.begin()?;
         self.books.listen_to_all(now_ms())?;
         self.books.log.audit(now_ms(), "stop", "everything that waited is written")?;
@@ -142,6 +157,7 @@ impl Loop {
     fn group(&mut self, first: Command, receiver: &Receiver<Command>) -> Result<bool, LogError> {
         let commands = std::iter::once(first).chain(receiver.try_iter()).take(GROUP);
         let (mut answers, mut running, mut verdict, mut reload) = (Vec::new(), true, None, None);
+        let mut orders = Vec::new();
         let written = (|| {
             self.books.log.begin()?;
             for command in commands {
@@ -151,6 +167,7 @@ impl Loop {
                         break;
                     }
                     Command::Verified(found) => verdict = Some(found),
+                    Command::Guard(order) => orders.push(order),
                     Command::Reload(rules, what, reply) => reload = Some((rules, what, reply)),
                     asked => answers.push(self.apply(asked)?),
                 }
@@ -165,6 +182,8 @@ impl Loop {
         if let Some(found) = verdict {
             self.settle(found)?;
         }
+        orders.into_iter().try_for_each(|order| self.order(order))?;
+        self.judge()?;
         if let Some((rules, what, reply)) = reload {
             self.books.metrics.queue_depth.dec();
             self.reload(*rules, &what)?;
@@ -192,7 +211,9 @@ impl Loop {
                 self.books.keep(&snapshot)?;
                 Ok(later(reply, ()))
             }
-            Command::Verified(_) | Command::Reload(..) | Command::Stop => Ok(Box::new(|| ())),
+            Command::Verified(_) | Command::Guard(_) | Command::Reload(..) | Command::Stop => {
+                Ok(Box::new(|| ()))
+            }
         }
     }
 
@@ -203,7 +224,9 @@ impl Loop {
         self.books.log.rollback()?;
         self.books.state = self.rules.blank.clone();
         self.books.recall()?;
-        self.books.relink(&self.rules, now_ms())
+        self.books.relink(&self.rules, now_ms())?;
+        let Books { guard, log, .. } = &mut self.books;
+        guard.recount(log.view())
     }
 
     /// Writes and learns what conversations have shown by now.
@@ -226,6 +249,7 @@ impl Loop {
     fn reload(&mut self, rules: Rules, what: &str) -> Result<(), LogError> {
         let relearn = rules.blank != self.rules.blank;
         self.rules = rules;
+        self.drop_trials()?;
         self.next_batch = Instant::now() + self.rules.batch_every;
         if relearn {
             self.books.state = self.rules.blank.clone();
@@ -242,14 +266,19 @@ impl Loop {
 
     fn until_next(&self) -> Duration {
         let publish = self.books.changed.then_some(self.next_publish);
-        let next = [Some(self.next_batch), Some(self.next_sweep), publish].into_iter().flatten().min();
+        let at = [Some(self.next_batch), Some(self.next_sweep), Some(self.next_look), publish];
+        let next = at.into_iter().flatten().min();
         let next = next.map_or(SWEEP, |at| at.saturating_duration_since(Instant::now()));
         let listen = self.books.chain.due().map(|due| due.max(self.listen_from).saturating_sub(now_ms()));
         listen.map_or(next, |ms| next.min(Duration::from_millis(ms)))
     }
 
-    fn on_time(&mut self) {
+    fn on_time(&mut self) -> Result<(), LogError> {
         let now = Instant::now();
+        if now >= self.next_look {
+            self.next_look = now + LOOK;
+            self.look()?;
+        }
         if self.books.changed && now >= self.next_publish {
             self.publish("stream");
         }
@@ -264,16 +293,62 @@ impl Loop {
                 Ok(n) => warn!("dropped {n} feedback whose records never came"),
                 Err(e) => warn!("{e}"),
             }
+            self.keep_memory()?;
+        }
+        Ok(())
+    }
+
+    /// Publishes what was learned, as far as the guard lets it: while publishing is held, or what is streamed is tried
+    /// first and something else is on trial, it waits and grows.
+    fn publish(&mut self, tag: &'static str) {
+        self.next_publish = Instant::now() + self.rules.publish_every;
+        let streamed = matches!(tag, "stream" | "batch");
+        let guard = &self.books.guard;
+        if streamed && (guard.held().is_some() || guard.tries_streams() && !self.is_free()) {
+            return;
+        }
+        self.books.changed = false;
+        if streamed && guard.tries_streams() {
+            let knowledge = self.known(tag);
+            return self.validate(knowledge);
+        }
+        if guard.tries_streams() && guard.pinned.is_none() {
+            let routing = Routing::clone(&self.rules.routing);
+            let approved = self.books.state.learner().snapshot(routing, self.version, now_ms());
+            // One that cannot be built cannot be published either, which says why.
+            self.books.guard.pinned = approved.ok().map(Arc::new);
+        }
+        self.send(tag);
+    }
+
+    /// What is known now, as the next version.
+    fn known(&mut self, tag: &'static str) -> Knowledge {
+        let guard = &self.books.guard;
+        Knowledge {
+            learner: self.books.state.learner().clone(),
+            routing: Arc::clone(&self.rules.routing),
+            tag,
+            version: self.version + 1,
+            candidate: None,
+            trial: guard.trial.as_ref().map(|(trial, _)| trial.clone()),
+            pinned: guard.pinned.clone(),
+            alpha: guard.alpha(),
         }
     }
 
-    fn publish(&mut self, tag: &'static str) {
-        self.books.changed = false;
-        self.next_publish = Instant::now() + self.rules.publish_every;
+    /// Sends what is known on its way; gives its version.
+    pub(super) fn send(&mut self, tag: &'static str) -> u64 {
         self.books.show();
-        let (learner, routing) = (self.books.state.learner().clone(), Arc::clone(&self.rules.routing));
+        let knowledge = self.known(tag);
         // Nobody listens only while the sidecar stops.
-        drop(self.knowledge.send(Some(Arc::new(Knowledge { learner, routing, tag }))));
+        drop(self.knowledge.send(Some(Arc::new(knowledge))));
+        self.take_version()
+    }
+
+    /// The next version is somebody's.
+    pub(super) fn take_version(&mut self) -> u64 {
+        self.version += 1;
+        self.version
     }
 
     /// Starts a rebuild on a thread of its own, so that records are taken in meanwhile.
@@ -346,5 +421,6 @@ impl Books {
         for (route, totals) in self.state.totals() {
             self.metrics.route(route, self.state.learner().observations(route), totals);
         }
+        self.guard.show();
     }
 }

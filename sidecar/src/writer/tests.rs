@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::apply::Books;
 use super::rebuild::{relearn, relearn_and_rewrite};
 use super::*;
+use crate::guard::Guard;
 use crate::learn::tests::state;
 use crate::log::Log;
 use crate::sample;
@@ -70,7 +71,9 @@ fn books() -> (tempfile::TempDir, Books) {
     let dir = tempfile::tempdir().unwrap();
     let log = Log::open(&crate::log::path(dir.path())).unwrap();
     let (metrics, chain) = (Metrics::new().unwrap(), Chain::new(WINDOW_MS, 0));
-    (dir, Books { log, state: state(), metrics, chain, changed: false })
+    let hook = crate::guard::webhook::channel().0;
+    let guard = Guard::new(GuardConfig::default(), AlertsConfig::default(), hook, metrics.clone());
+    (dir, Books { log, state: state(), guard, metrics, chain, changed: false })
 }
 
 fn rules() -> Rules {
@@ -78,7 +81,8 @@ fn rules() -> Rules {
         "reward": {"window_minutes": WINDOW_MS / MINUTE_MS}});
     let config = Config::from_value(&document).unwrap();
     let blank = State::new(config.reward, state().learner().clone());
-    Rules { hold_ms: 0, ..Rules::of(&config, blank) }
+    let secrets = Secrets::of(&SigningKey::from_bytes(&[7; 32]));
+    Rules { hold_ms: 0, ..Rules::of(&config, blank, secrets) }
 }
 
 /// The kinds of evidence in the log about record `n`, in order.

@@ -130,10 +130,11 @@ impl Verdict {
     fn decide(worker: &Worker, request: &PromptRequest, loaded: Rc<Loaded>, embedding: &Embedding) -> Self {
         let mut watch = Watch { last: Instant::now() };
         let snapshot = &loaded.snapshot;
-        let signals = loaded.rules.extract(&request.prompt, &request.facts);
+        let vector = embedding.vector.as_deref();
+        let signals = loaded.rules.extract(&request.prompt, &request.facts, vector);
         let signals_us = watch.lap();
         let dimensions = snapshot.embedding_size();
-        let context = Context::new(embedding.vector.as_deref(), dimensions, &signals, &request.facts);
+        let context = Context::new(vector, dimensions, &signals, &request.facts);
         let outcome = decide(snapshot, &context, &signals, request.api, &request.facts, worker.draw());
         let decide_us = watch.lap();
 

@@ -15,7 +15,7 @@ use proxy_wasm::hostcalls::{get_shared_data, set_shared_data};
 const VERSION: &str = "dragoman.version";
 const BLOB: &str = "dragoman.snapshot";
 
-/// A snapshot with its keyword rules compiled.
+/// A snapshot with its rules over signals compiled.
 pub(crate) struct Loaded {
     pub(crate) snapshot: Snapshot,
     pub(crate) rules: SignalRules,
@@ -59,7 +59,7 @@ impl Params {
 fn load() -> Result<Loaded, String> {
     let blob = get_shared_data(BLOB).ok().and_then(|(blob, _)| blob).ok_or("it is not in shared data")?;
     let snapshot = Snapshot::decode_trusted(&blob).map_err(|e| e.to_string())?;
-    let rules = SignalRules::new(&snapshot.meta.routing.keywords)?;
+    let rules = snapshot.signal_rules()?;
     Ok(Loaded { snapshot, rules })
 }
 
@@ -72,8 +72,7 @@ pub(crate) fn stored_version() -> u64 {
 /// Checks a blob from outside and stores it for every worker. Returns its version.
 pub(crate) fn store(blob: &[u8], key: &PublicKey) -> Result<u64, Refused> {
     let snapshot = Snapshot::decode(blob, &key.0).map_err(Refused::Bad)?;
-    SignalRules::new(&snapshot.meta.routing.keywords)
-        .map_err(|why| Refused::Bad(SnapshotError::Malformed(why)))?;
+    snapshot.signal_rules().map_err(|why| Refused::Bad(SnapshotError::Malformed(why)))?;
     let version = snapshot.meta.version;
     // The blob's CAS number is taken before the version is compared: a writer in between makes this one fail.
     let (_, cas) = get_shared_data(BLOB).map_err(|_| Refused::Busy)?;

@@ -2,7 +2,8 @@
 //!
 //! The folders follow a record's way: [`api`] takes it in → [`writer`] puts it into the [`log`] and lets
 //! [`learn`] learn from it → [`publish`] signs a snapshot of what is known and pushes it. Beside that way, [`embed`]
-//! encodes prompts with models that are too large for the filter. [`document`] and
+//! encodes prompts with models that are too large for the filter, and [`signals`] makes what the filter reads
+//! embeddings with. [`document`] and
 //! [`key`] are the edges to the files an operator sees; [`reload`] takes over a changed one; [`server`] puts all of
 //! it together.
 //!
@@ -25,6 +26,7 @@ pub mod publish;
 pub mod reload;
 pub mod render;
 pub mod server;
+pub mod signals;
 pub mod simulate;
 pub mod writer;
 

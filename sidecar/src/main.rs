@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use dragoman_core::config::{Config, PublicKey};
 use dragoman_sidecar::reload::{self, Reloads};
-use dragoman_sidecar::{Server, document, evaluate, key, render, simulate};
+use dragoman_sidecar::{Server, document, evaluate, key, render, signals, simulate};
 use log::{error, info};
 
 /// Learns online which LLM should answer each prompt: the sidecar of Dragoman's Envoy filter.
@@ -30,6 +30,8 @@ enum Command {
         #[command(subcommand)]
         what: Rendered,
     },
+    /// Shows the signals of texts
+    Signals(signals::Args),
     /// Replays recorded benchmarks through the encoder, the policy and the learner, beside baselines
     Simulate(Box<simulate::Args>),
 }
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         }),
         Command::Simulate(args) => simulate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Signals(args) => signals::run(&args),
         Command::Render { what: Rendered::Envoy { shared, wasm, trusted_ca, out } } => {
             document::load(&shared.config).and_then(|config| render_envoy(&config, wasm, trusted_ca, out))
         }

@@ -23,6 +23,7 @@ use crate::log::{DirLock, Log, LogError, Reader};
 use crate::metrics::Metrics;
 use crate::publish::{self, Published, Publisher, Pusher};
 use crate::reload::{LINGER, Live, Reloader, Reloads, Source};
+use crate::signals::Models;
 use crate::writer::{self, Knowledge, Rules, Setup, Writer};
 use crate::{key, log as replay_log};
 
@@ -93,7 +94,9 @@ impl Server {
         let reader = Reader::new(&log_path);
         let (published, newest) = watch::channel(last_published(&reader, &public_key)?);
         let (known, knowledge) = watch::channel(None);
-        let rules = Rules::of(&config, blank);
+        let mut models = Models::default();
+        let signals = models.of(&config).await.map_err(StartError)?;
+        let rules = Rules::of(&config, blank, signals);
         let path = log_path.clone();
         let setup = Setup { lock, log, path, rules, metrics: metrics.clone(), knowledge: known };
         let (writer, thread) =
@@ -122,7 +125,8 @@ impl Server {
         ];
         if let Some(source) = source {
             let (config, writer) = (in_use, writer.clone());
-            let reloader = Reloader { source, config, writer, published: newest, metrics, live, trim };
+            let reloader =
+                Reloader { source, models, config, writer, published: newest, metrics, live, trim };
             tasks.push(tokio::spawn(reloader.run(asked)));
         }
         let (stop_http, stopped) = oneshot::channel();

@@ -57,7 +57,7 @@ pub(super) async fn one(State(app): State<App>, Path(id): Path<String>) -> Resul
     Ok(Json(json!({
         "id": stored.record.id,
         "seq": stored.seq,
-        "explanation": explain(&stored.record, &config.routing.policy),
+        "explanation": explain(&stored.record, &config.routing),
         "reward": reward,
         "feedback": stored.feedback,
         "record": stored.record,

@@ -68,6 +68,7 @@ impl Publisher {
         let build = move || {
             let routing = Routing::clone(&known.routing);
             let snapshot = known.learner.snapshot(routing, version, created_ms).map_err(|e| e.to_string())?;
+            let snapshot = snapshot.with_signals(Arc::clone(&known.signals)).map_err(|e| e.to_string())?;
             snapshot.encode(&key).map_err(|e| e.to_string())
         };
         let blob = tokio::task::spawn_blocking(build).await.map_err(|e| e.to_string())??;

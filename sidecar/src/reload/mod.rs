@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use crate::learn;
 use crate::metrics::Metrics;
 use crate::publish::Published;
+use crate::signals::Models;
 use crate::writer::{Rules, Writer};
 
 pub use changes::Change;
@@ -65,6 +66,7 @@ pub struct Reloads(mpsc::Sender<Option<Reply>>);
 /// Takes over documents, one after the other.
 pub(crate) struct Reloader {
     pub(crate) source: Source,
+    pub(crate) models: Models,
     pub(crate) config: watch::Sender<Arc<Config>>,
     pub(crate) writer: Writer,
     pub(crate) published: watch::Receiver<Option<Published>>,
@@ -156,11 +158,12 @@ impl Reloader {
             return Ok(Reloaded { version, changes, waiting });
         }
         let blank = learn::blank(&config).map_err(|why| NotReloaded::Refused(vec![why]))?;
+        let signals = self.models.of(&config).await.map_err(|why| NotReloaded::Refused(vec![why]))?;
         let leaving = match &self.live {
             Some(live) => live.extend(&config).await.map_err(NotReloaded::Failed)?,
             None => false,
         };
-        let rules = Rules::of(&config, blank);
+        let rules = Rules::of(&config, blank, signals);
         let routing = Arc::clone(&rules.routing);
         let what = serde_json::to_string(&changes).map_err(|e| NotReloaded::Failed(e.to_string()))?;
         self.writer.reload(rules, what).await.map_err(|_| {

@@ -18,6 +18,7 @@ use dragoman_core::config::{Config, Routing};
 use dragoman_core::learner::Learner;
 use dragoman_core::replay::ReplayRecord;
 use dragoman_core::reward::{Feedback, Reward};
+use dragoman_core::signals::SignalModel;
 use tokio::sync::oneshot;
 
 use crate::learn::State;
@@ -41,6 +42,8 @@ pub struct Knowledge {
     pub learner: Learner,
     /// The configuration that it is published with.
     pub routing: Arc<Routing>,
+    /// What embeddings are read with there.
+    pub signals: Arc<SignalModel>,
     /// Why it is published: `start`, `stream`, `batch` or `reload`.
     pub tag: &'static str,
 }
@@ -52,6 +55,8 @@ pub struct Rules {
     pub blank: State,
     /// Published beside the learner.
     pub routing: Arc<Routing>,
+    /// The same.
+    pub signals: Arc<SignalModel>,
     /// At most one streamed publish in this time.
     pub publish_every: Duration,
     /// Time between rebuilds.
@@ -61,11 +66,12 @@ pub struct Rules {
 // === impl Rules ===
 
 impl Rules {
-    /// The rules of `config`, whose learner starts as `blank`.
-    pub fn of(config: &Config, blank: State) -> Self {
+    /// The rules of `config`, whose learner starts as `blank` and whose embeddings are read with `signals`.
+    pub fn of(config: &Config, blank: State, signals: Arc<SignalModel>) -> Self {
         Self {
             blank,
             routing: Arc::new(config.routing.clone()),
+            signals,
             publish_every: Duration::from_millis(config.learner.publish_ms),
             batch_every: Duration::from_secs(config.learner.batch_seconds),
         }

@@ -237,8 +237,9 @@ impl Loop {
         self.next_publish = Instant::now() + self.rules.publish_every;
         self.books.show();
         let (learner, routing) = (self.books.state.learner().clone(), Arc::clone(&self.rules.routing));
+        let signals = Arc::clone(&self.rules.signals);
         // Nobody listens only while the sidecar stops.
-        drop(self.knowledge.send(Some(Arc::new(Knowledge { learner, routing, tag }))));
+        drop(self.knowledge.send(Some(Arc::new(Knowledge { learner, routing, signals, tag }))));
     }
 
     /// Starts a rebuild on a thread of its own, so that records are taken in meanwhile.

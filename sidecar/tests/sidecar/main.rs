@@ -13,3 +13,4 @@ mod ingest;
 mod publish;
 mod reload;
 mod replays;
+mod signals;

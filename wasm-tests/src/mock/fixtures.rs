@@ -163,8 +163,10 @@ fn meta(version: u64) -> SnapshotMeta {
             category: "general".into(),
             when: vec![],
             routes: vec![0, 1, 2],
+            ..Default::default()
         }],
         keywords: vec![],
+        embeddings: vec![],
         policy: PolicyParams {
             kind: PolicyKind::Linucb,
             alpha: 0.0,
@@ -180,6 +182,7 @@ fn meta(version: u64) -> SnapshotMeta {
         created_ms: START_MS - 60_000,
         observations: vec![1000; 3],
         pace: Pace { cost_weight: 0.0, slack: 0.0 },
+        paces: Default::default(),
         routing,
     }
 }

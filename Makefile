@@ -9,6 +9,7 @@ export ENVOY
 DEMO_SECONDS ?= 0
 
 .PHONY: demo test build filter filter-tract lint unit system fmt bench-encoder bench-filter bench-learner bench-loop bench-routing clean
+.PHONY: demo test build filter filter-tract lint unit system fmt bench-encoder bench-filter bench-learner bench-routing bench-signals clean
 
 demo: build filter $(ENVOY)
 	@demo/run.sh $(DEMO_SECONDS)
@@ -31,7 +32,7 @@ filter-tract: toolchain
 lint: toolchain
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --exclude dragoman-filter --all-targets -- -D warnings
-	cargo clippy --quiet -p dragoman-filter -p dragoman-bench-decide -p dragoman-bench-embed --target wasm32-wasip1 --profile wasm -- -D warnings
+	cargo clippy --quiet -p dragoman-filter -p dragoman-bench-decide -p dragoman-bench-embed -p dragoman-bench-signals --lib --target wasm32-wasip1 --profile wasm -- -D warnings
 
 # Tier 1: pure tests and each crate's own.
 unit: toolchain
@@ -59,6 +60,10 @@ bench-learner: toolchain $(ENVOY) target/bench/peers/installed
 # The guard in simulated worlds with a known truth; writes bench/results/loop.txt.
 bench-loop: toolchain
 	cargo run --release -p dragoman-bench --bin bench-loop
+# All signals of a prompt, natively and in V8, which must read the same.
+bench-signals: toolchain $(ENVOY)
+	cargo build -p dragoman-bench-signals --lib --profile wasm --target wasm32-wasip1
+	cargo run --release -p dragoman-bench-signals --bin bench-signals
 
 # Without them the benchmark says so and goes on.
 target/bench/peers/installed: bench/peers/requirements.txt

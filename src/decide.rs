@@ -149,10 +149,11 @@ impl Verdict {
     ) -> Self {
         let mut watch = Watch { last: Instant::now() };
         let snapshot = &loaded.snapshot;
-        let signals = loaded.rules.extract(&request.prompt, &request.facts);
+        let vector = embedding.vector.as_deref();
+        let signals = loaded.rules.extract(&request.prompt, &request.facts, vector);
         let signals_us = watch.lap();
         let dimensions = snapshot.embedding_size();
-        let context = Context::new(embedding.vector.as_deref(), dimensions, &signals, &request.facts);
+        let context = Context::new(vector, dimensions, &signals, &request.facts);
         let routing = &snapshot.meta.routing;
         let seat = session.and_then(|session| Seat::find(session, &routing.sticky, now_ms()));
         let previous = seat.as_ref().and_then(|seat| seat.model(routing));

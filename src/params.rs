@@ -17,7 +17,7 @@ use proxy_wasm::hostcalls::{get_shared_data, set_shared_data};
 const VERSION: &str = "dragoman.version";
 const BLOB: &str = "dragoman.snapshot";
 
-/// A snapshot with its keyword rules compiled.
+/// A snapshot with its rules over signals compiled.
 pub(crate) struct Loaded {
     pub(crate) snapshot: Snapshot,
     pub(crate) rules: SignalRules,
@@ -32,7 +32,7 @@ impl Loaded {
             Some(Canary { split, snapshot }) => Some((split, Rc::new(Self::new(*snapshot)?))),
             None => None,
         };
-        let rules = SignalRules::new(&snapshot.meta.routing.keywords)?;
+        let rules = snapshot.signal_rules()?;
         Ok(Self { snapshot, rules, canary })
     }
 

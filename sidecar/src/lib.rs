@@ -6,6 +6,8 @@
 //! [`learn`] learn from it → [`publish`] signs a snapshot of what is known and pushes it. Beside that way, [`embed`]
 //! encodes prompts with models that are too large for the filter, and [`guard`] tries what is new on a share of the
 //! sessions. [`document`] and
+//! encodes prompts with models that are too large for the filter, and [`signals`] makes what the filter reads
+//! embeddings with. [`document`] and
 //! [`key`] are the edges to the files an operator sees; [`reload`] takes over a changed one; [`server`] puts all of
 //! it together; [`access`] knows who may ask for what.
 //!
@@ -22,8 +24,8 @@ pub mod clock;
 pub mod document;
 pub mod embed;
 pub mod evaluate;
-pub mod judge;
 pub mod guard;
+pub mod judge;
 pub mod key;
 pub mod learn;
 pub mod log;
@@ -32,6 +34,7 @@ pub mod publish;
 pub mod reload;
 pub mod render;
 pub mod server;
+pub mod signals;
 pub mod simulate;
 pub mod writer;
 

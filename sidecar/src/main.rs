@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use dragoman_core::config::{Config, PublicKey};
 use dragoman_sidecar::guard::cli;
 use dragoman_sidecar::reload::{self, Reloads};
-use dragoman_sidecar::{Server, document, evaluate, key, render, simulate};
+use dragoman_sidecar::{Server, document, evaluate, key, render, signals, simulate};
 use log::{error, info};
 
 /// Learns online which LLM should answer each prompt: the sidecar of Dragoman's Envoy filter.
@@ -35,6 +35,8 @@ enum Command {
         #[command(subcommand)]
         what: Rendered,
     },
+    /// Shows the signals of texts
+    Signals(signals::Args),
     /// Replays recorded benchmarks through the encoder, the policy and the learner, beside baselines
     Simulate(Box<simulate::Args>),
 }
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Snapshots(args) => cli::snapshots(&args),
         Command::Rollback(args) => cli::rollback(&args),
+        Command::Signals(args) => signals::run(&args),
         Command::Render { what: Rendered::Envoy { shared, wasm, trusted_ca, out } } => {
             document::load(&shared.config).and_then(|config| render_envoy(&config, wasm, trusted_ca, out))
         }

@@ -27,6 +27,7 @@ use crate::log::{DirLock, Log, LogError, Reader};
 use crate::metrics::Metrics;
 use crate::publish::{self, Published, Publisher, Pusher};
 use crate::reload::{LINGER, Live, Reloader, Reloads, Source};
+use crate::signals::Models;
 use crate::writer::{self, Knowledge, Rules, Setup, Writer};
 use crate::{key, log as replay_log};
 
@@ -98,8 +99,10 @@ impl Server {
         let reader = Reader::new(&log_path);
         let (published, newest) = watch::channel(last_published(&reader, &public_key)?);
         let (known, knowledge) = watch::channel(None);
+        let mut models = Models::default();
+        let signals = models.of(&config).await.map_err(StartError)?;
         let secrets = Secrets::of(&key);
-        let rules = Rules::of(&config, blank, secrets);
+        let rules = Rules::of(&config, blank, signals, secrets);
         let path = log_path.clone();
         let (notices, told) = webhook::channel();
         let setup = Setup { lock, log, path, rules, metrics: metrics.clone(), notices, knowledge: known };
@@ -134,7 +137,9 @@ impl Server {
         ];
         if let Some(source) = source {
             let (config, writer) = (in_use, writer.clone());
-            let reloader = Reloader { source, config, writer, secrets, published: newest, metrics, live, trim };
+            let published = newest;
+            let reloader =
+                Reloader { source, models, config, writer, secrets, published, metrics, live, trim };
             tasks.push(tokio::spawn(reloader.run(asked)));
         }
         let (stop_http, stopped) = oneshot::channel();

@@ -41,6 +41,7 @@ pub fn with_routes(
         created_ms: 1_700_000_000_000,
         observations: vec![0; routes],
         pace: Pace { cost_weight: f64::from(routing.policy.cost_weight), slack: 0.0 },
+        paces: Default::default(),
         routing,
     };
     Snapshot::new(meta, features.clone(), &params).map_err(|e| e.to_string())

@@ -1,6 +1,6 @@
 //! Why a request went where it went: numbers for machines and sentences for people.
 
-use dragoman_core::config::{PolicyKind, PolicyParams};
+use dragoman_core::config::{PolicyKind, PolicyParams, Routing};
 use dragoman_core::replay::{CandidateRecord, ReplayRecord};
 use serde_json::{Value, json};
 
@@ -19,7 +19,9 @@ const REASONS: [(&str, &str); 10] = [
 ];
 
 /// The explanation of `record`. Utilities are what the filter computed; only the sentences are written here.
-pub(super) fn explain(record: &ReplayRecord, policy: &PolicyParams) -> Value {
+pub(super) fn explain(record: &ReplayRecord, routing: &Routing) -> Value {
+    let own = routing.decisions.iter().find(|d| record.decision.as_ref() == Some(&d.name));
+    let policy = own.map_or(routing.policy, |decision| routing.policy_of(decision));
     let best = best(record).map(|c| &c.route);
     let candidates: Vec<Value> = record
         .candidates
@@ -38,7 +40,7 @@ pub(super) fn explain(record: &ReplayRecord, policy: &PolicyParams) -> Value {
         })
         .collect();
     json!({
-        "sentences": sentences(record, policy),
+        "sentences": sentences(record, &policy),
         "chosen": record.route,
         "model": record.model,
         "escalated_to": record.escalated_to,
@@ -99,7 +101,7 @@ fn choice(record: &ReplayRecord, policy: &PolicyParams) -> String {
         );
     }
     if policy.kind == PolicyKind::Static {
-        return format!("`{route}` is the first candidate, and the policy is static.");
+        return format!("`{route}` has the highest score of the candidates, and the policy is static.");
     }
     let next =
         record.candidates.iter().filter(|c| c.route != *route).max_by(|a, b| a.utility.total_cmp(&b.utility));

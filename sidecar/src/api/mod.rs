@@ -2,11 +2,11 @@
 //!
 //! This room reads requests and writes answers. It must not know SQL, the learner or Envoy.
 
+mod door;
 mod embeddings;
 mod error;
 mod evidence;
 mod explain;
-mod door;
 mod guard;
 mod ingest;
 mod page;

@@ -56,7 +56,7 @@ pub(super) async fn one(State(app): State<App>, Path(id): Path<String>) -> Resul
     let known: Vec<_> = stored.evidence.iter().map(|heard| heard.evidence).collect();
     let config = app.config();
     let reward = learn::reward(&config.reward, &stored.record, &known);
-    let mut explanation = explain(&stored.record, &config.routing.policy);
+    let mut explanation = explain(&stored.record, &config.routing);
     if let Some(told) = explanation["sentences"].as_array_mut() {
         told.extend(sentences(&stored.evidence).into_iter().map(Value::from));
     }

@@ -45,7 +45,7 @@ pub fn start(config: &Config) -> Result<Option<Pool>, String> {
     Pool::start(work, *threads as usize, MAX_WAITING).map(Some)
 }
 
-fn load(folder: &Path, max_tokens: usize) -> Result<Encoder, String> {
+pub(crate) fn load(folder: &Path, max_tokens: usize) -> Result<Encoder, String> {
     let model = MODELS.iter().map(|name| folder.join(name)).find(|path| path.exists());
     let model = model.ok_or_else(|| {
         format!(

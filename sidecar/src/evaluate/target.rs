@@ -199,6 +199,8 @@ impl Store<'_> {
             snapshot.meta.pace = Pace { cost_weight, slack: 0.0 };
         }
         snapshot.meta.routing.policy.kind = kind;
+        // That policy is asked for everywhere.
+        snapshot.meta.routing.decisions.iter_mut().for_each(|decision| decision.policy.kind = None);
         Ok(snapshot)
     }
 

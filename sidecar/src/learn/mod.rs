@@ -62,7 +62,8 @@ struct Attempt<'a> {
 /// See [`projection::load`].
 pub fn blank(config: &Config) -> Result<State, String> {
     let base = projection::load(Path::new(&config.encoder.path))?;
-    Ok(State::new(config.reward, Learner::new(config.learner, base, config.routing.policy.budget)))
+    let learner = Learner::new(config.learner, base, config.routing.policy.budget);
+    Ok(State::new(config.reward, learner.with_budgets(config.routing.budgets())))
 }
 
 // === impl State ===

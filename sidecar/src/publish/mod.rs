@@ -109,7 +109,8 @@ fn build(known: &Knowledge, created_ms: u64) -> Result<Snapshot, SnapshotError> 
         None => {
             let mut routing = Routing::clone(&known.routing);
             routing.policy.alpha *= known.alpha as f32;
-            known.learner.snapshot(routing, known.version, created_ms)?
+            let learned = known.learner.snapshot(routing, known.version, created_ms)?;
+            learned.with_signals(Arc::clone(&known.signals))?
         }
     };
     (snapshot.meta.version, snapshot.meta.created_ms) = (known.version, created_ms);

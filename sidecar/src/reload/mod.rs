@@ -23,6 +23,7 @@ use crate::key::Secrets;
 use crate::learn;
 use crate::metrics::Metrics;
 use crate::publish::Published;
+use crate::signals::Models;
 use crate::writer::{Rules, Writer};
 
 pub use changes::Change;
@@ -66,6 +67,7 @@ pub struct Reloads(mpsc::Sender<Option<Reply>>);
 /// Takes over documents, one after the other.
 pub(crate) struct Reloader {
     pub(crate) source: Source,
+    pub(crate) models: Models,
     pub(crate) config: watch::Sender<Arc<Config>>,
     pub(crate) writer: Writer,
     /// What filters hash with.
@@ -159,11 +161,12 @@ impl Reloader {
             return Ok(Reloaded { version, changes, waiting });
         }
         let blank = learn::blank(&config).map_err(|why| NotReloaded::Refused(vec![why]))?;
+        let signals = self.models.of(&config).await.map_err(|why| NotReloaded::Refused(vec![why]))?;
         let leaving = match &self.live {
             Some(live) => live.extend(&config).await.map_err(NotReloaded::Failed)?,
             None => false,
         };
-        let rules = Rules::of(&config, blank, self.secrets);
+        let rules = Rules::of(&config, blank, signals, self.secrets);
         let routing = Arc::clone(&rules.routing);
         let what = serde_json::to_string(&changes).map_err(|e| NotReloaded::Failed(e.to_string()))?;
         self.writer.reload(rules, what).await.map_err(|_| {

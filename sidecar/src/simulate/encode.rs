@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dragoman_core::context::Context;
 use dragoman_core::learner::Base;
 use dragoman_core::request::{Api, PromptRequest, RequestFacts, parse};
-use dragoman_core::signals::{SignalRules, Signals};
+use dragoman_core::signals::{Heads, SignalModel, SignalRules, Signals};
 use dragoman_encoder::Encoder;
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -16,6 +16,7 @@ use serde_json::json;
 use super::cache::{Cache, hash};
 use super::rows::Row;
 use crate::learn::projection;
+use crate::signals::heads;
 
 /// The format simulated requests are made in.
 pub(crate) const API: Api = Api::ChatCompletions;
@@ -34,6 +35,8 @@ pub(crate) struct EncoderFiles {
     model: Cow<'static, [u8]>,
     tokenizer: Cow<'static, [u8]>,
     projection: Cow<'static, [u8]>,
+    /// Nothing where the encoder comes without.
+    heads: Option<Cow<'static, [u8]>>,
 }
 
 // === impl EncoderFiles ===
@@ -48,6 +51,7 @@ impl EncoderFiles {
             projection: Cow::Borrowed(include_bytes!(
                 "../../../models/dragoman-small/projection.safetensors"
             )),
+            heads: None,
         }
     }
 
@@ -66,6 +70,7 @@ impl EncoderFiles {
             model: read("model.fused").or_else(|_| read("model.onnx"))?,
             tokenizer: read("tokenizer.json")?,
             projection: read(projection::FILE)?,
+            heads: folder.join(heads::FILE).exists().then(|| read(heads::FILE)).transpose()?,
         })
     }
 
@@ -75,7 +80,15 @@ impl EncoderFiles {
             .map_err(|why| format!("{}: {} {why}", self.name, projection::FILE))
     }
 
-    fn load(&self, max_tokens: usize) -> Result<Encoder, String> {
+    /// What reads signals off its embeddings.
+    pub(crate) fn heads(&self) -> Result<Heads, String> {
+        let parse = |bytes: &Cow<[u8]>| {
+            Heads::parse(bytes).map_err(|why| format!("{}: {} {why}", self.name, heads::FILE))
+        };
+        self.heads.as_ref().map_or_else(|| Ok(Heads::default()), parse)
+    }
+
+    pub(crate) fn load(&self, max_tokens: usize) -> Result<Encoder, String> {
         Encoder::load(self.model.clone(), &self.tokenizer, max_tokens)
             .map_err(|e| format!("{}: {e}", self.name))
     }
@@ -108,10 +121,11 @@ pub(crate) fn prompts(
     let texts: Vec<&str> = requests.iter().map(|r| r.prompt.as_str()).collect();
     let mut cache = Cache::open(cache, files.key(max_tokens));
     fill(&mut cache, &texts, files, max_tokens, threads)?;
-    let rules = SignalRules::new(&[])?;
+    let model = SignalModel { heads: files.heads()?, candidates: vec![] };
+    let rules = SignalRules::new(&[], &[], Arc::new(model))?;
     let prompt = |request: &PromptRequest| {
         let embedding = cache.get(&request.prompt);
-        let signals = rules.extract(&request.prompt, &request.facts);
+        let signals = rules.extract(&request.prompt, &request.facts, embedding);
         let context = Context::new(embedding, embedding.map_or(0, <[f32]>::len), &signals, &request.facts);
         Prompt { context: Arc::new(context), signals, facts: request.facts.clone() }
     };

@@ -32,6 +32,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 pub use args::Args;
 use baselines::Baseline;
+pub(crate) use encode::EncoderFiles;
 use plan::Plan;
 use replay::{Order, Stage, Step};
 

@@ -8,6 +8,8 @@ use dragoman_core::config::{CanaryMode, Routing};
 use dragoman_core::guard::holdout::{Finding, Holdout};
 use dragoman_core::guard::rollout::{Judgement, Rollout};
 use dragoman_core::guard::split::Split;
+use dragoman_core::learner::Learner;
+use dragoman_core::signals::SignalModel;
 use dragoman_core::snapshot::Snapshot;
 use log::{error, info, warn};
 use rand::TryRngCore;
@@ -175,19 +177,21 @@ impl Loop {
 
     /// Judges a candidate by the newest records, on a thread of its own.
     pub(super) fn validate(&mut self, knowledge: Knowledge) {
-        let Knowledge { learner, routing, candidate: proposal, .. } = knowledge;
+        let Knowledge { learner, routing, signals, candidate: proposal, .. } = knowledge;
         let (version, generation) = (self.take_version(), self.books.guard.generation);
-        let (live, in_use) = (self.books.state.learner().clone(), Arc::clone(&self.rules.routing));
+        let live = self.books.state.learner().clone();
+        let (in_use, reads) = (Arc::clone(&self.rules.routing), Arc::clone(&self.rules.signals));
         let (pinned, path, range) = (self.books.guard.pinned.clone(), self.path.clone(), self.rules.range);
         let (count, limit) = (self.books.guard.config.holdout, self.books.guard.config.limits.reward);
         let made = move || -> Result<Validated, String> {
-            let build = |learner: dragoman_core::learner::Learner, routing: &Routing| {
-                learner.snapshot(routing.clone(), version, now_ms()).map_err(|e| e.to_string())
+            let build = |learner: Learner, routing: &Routing, signals: Arc<SignalModel>| {
+                let made = learner.snapshot(routing.clone(), version, now_ms());
+                made.and_then(|snapshot| snapshot.with_signals(signals)).map_err(|e| e.to_string())
             };
-            let snapshot = build(learner, &routing)?;
+            let snapshot = build(learner, &routing, signals)?;
             let live = match pinned {
                 Some(pinned) => Snapshot::clone(&pinned),
-                None => build(live, &in_use)?,
+                None => build(live, &in_use, reads)?,
             };
             let conn = open_reader(&path).map_err(|e| e.to_string())?;
             let records = View::of(&conn).newest(count).map_err(|e| e.to_string())?;

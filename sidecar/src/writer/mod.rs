@@ -21,6 +21,7 @@ use dragoman_core::evaluate::Range;
 use dragoman_core::learner::Learner;
 use dragoman_core::replay::ReplayRecord;
 use dragoman_core::reward::{Feedback, Reward};
+use dragoman_core::signals::SignalModel;
 use dragoman_core::snapshot::Snapshot;
 use tokio::sync::oneshot;
 
@@ -48,6 +49,8 @@ pub struct Knowledge {
     pub learner: Learner,
     /// The configuration that it is published with.
     pub routing: Arc<Routing>,
+    /// What embeddings are read with there.
+    pub signals: Arc<SignalModel>,
     /// Why it is published: `start`, `stream`, `batch`, `reload`; `canary`, `widen`, `withdraw`, `promote` as a trial goes
     /// on; `rollback`, `resume`.
     pub tag: &'static str,
@@ -70,6 +73,8 @@ pub struct Rules {
     pub blank: State,
     /// Published beside the learner.
     pub routing: Arc<Routing>,
+    /// The same.
+    pub signals: Arc<SignalModel>,
     /// At most one streamed publish in this time.
     pub publish_every: Duration,
     /// Time between rebuilds.
@@ -87,12 +92,13 @@ pub struct Rules {
 // === impl Rules ===
 
 impl Rules {
-    /// The rules of `config`, whose learner starts as `blank`.
-    pub fn of(config: &Config, blank: State, secrets: Secrets) -> Self {
+    /// The rules of `config`, whose learner starts as `blank` and whose embeddings are read with `signals`.
+    pub fn of(config: &Config, blank: State, signals: Arc<SignalModel>, secrets: Secrets) -> Self {
         let (low, high) = Reward::range(&config.reward);
         Self {
             blank,
             routing: Arc::new(secrets.put_into(&config.routing)),
+            signals,
             publish_every: Duration::from_millis(config.learner.publish_ms),
             batch_every: Duration::from_secs(config.learner.batch_seconds),
             // Each worker sends what it has once in this time.

@@ -315,6 +315,7 @@ impl Loop {
         if guard.tries_streams() && guard.pinned.is_none() {
             let routing = Routing::clone(&self.rules.routing);
             let approved = self.books.state.learner().snapshot(routing, self.version, now_ms());
+            let approved = approved.and_then(|s| s.with_signals(Arc::clone(&self.rules.signals)));
             // One that cannot be built cannot be published either, which says why.
             self.books.guard.pinned = approved.ok().map(Arc::new);
         }
@@ -327,6 +328,7 @@ impl Loop {
         Knowledge {
             learner: self.books.state.learner().clone(),
             routing: Arc::clone(&self.rules.routing),
+            signals: Arc::clone(&self.rules.signals),
             tag,
             version: self.version + 1,
             candidate: None,

@@ -16,3 +16,4 @@ mod judge;
 mod publish;
 mod reload;
 mod replays;
+mod signals;

@@ -166,8 +166,10 @@ fn meta(version: u64) -> SnapshotMeta {
             priority: 0,
             when: vec![],
             routes: vec![0, 1, 2],
+            ..Default::default()
         }],
         keywords: vec![],
+        embeddings: vec![],
         policy: PolicyParams {
             kind: PolicyKind::Linucb,
             alpha: 0.0,
@@ -186,6 +188,7 @@ fn meta(version: u64) -> SnapshotMeta {
         created_ms: START_MS - 60_000,
         observations: vec![1000; 3],
         pace: Pace { cost_weight: 0.0, slack: 0.0 },
+        paces: Default::default(),
         routing,
     }
 }

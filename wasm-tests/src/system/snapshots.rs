@@ -48,7 +48,8 @@ pub fn favouring(routing: &Routing, version: u64, favour: &Favour) -> Snapshot {
     let created_ms = 1_700_000_000_000;
     let observations = vec![1000; routes.len()];
     let pace = Pace { cost_weight: f64::from(routing.policy.cost_weight), slack: 0.0 };
-    let meta = SnapshotMeta { schema: SCHEMA, version, created_ms, observations, pace, routing };
+    let paces = Default::default();
+    let meta = SnapshotMeta { schema: SCHEMA, version, created_ms, observations, pace, paces, routing };
     Snapshot::new(meta, Features::Landmarks(landmarks), &routes).expect("a snapshot")
 }
 

@@ -21,6 +21,14 @@ impl Stream {
         Self { learner: kernel(8, 0.5, Some(BUDGET)), routing, steps: 0 }
     }
 
+    /// The same with the budget of the decision alone.
+    fn of_a_decision() -> Self {
+        let mut routing = routing(&PRICES, json!({"cost_weight": 0.0}));
+        routing.decisions[0].budget = Some(BUDGET);
+        let learner = kernel(8, 0.5, None).with_budgets(routing.budgets());
+        Self { learner, routing, steps: 0 }
+    }
+
     fn snapshot(&self) -> Snapshot {
         self.learner.snapshot(self.routing.clone(), 1, 0).unwrap()
     }
@@ -72,6 +80,32 @@ fn the_mean_cost_is_held_at_the_ceiling() {
     stream.run(500);
     let mean = stream.run(2500);
     assert!((mean / BUDGET - 1.0).abs() < 0.02, "${mean:.6} of ${BUDGET}");
+}
+
+#[test]
+fn a_decision_holds_a_budget_of_its_own() {
+    let mut stream = Stream::of_a_decision();
+    stream.run(500);
+    let mean = stream.run(2500);
+    assert!((mean / BUDGET - 1.0).abs() < 0.02, "${mean:.6} of ${BUDGET}");
+    let meta = stream.snapshot().meta;
+    assert_eq!(meta.pace, Pace { cost_weight: 0.0, slack: 0.0 }, "others are not held to it");
+    assert!(meta.paces["default"].cost_weight > 0.0);
+}
+
+#[test]
+fn a_request_counts_for_the_budget_of_its_own_decision() {
+    let learner = |names: &[&str]| {
+        let own = names.iter().map(|name| ((*name).to_owned(), BUDGET)).collect();
+        kernel(8, 0.5, None).with_budgets(own)
+    };
+    let counts = |route: &str, names: &[&str]| {
+        let mut spent = learner(names);
+        spent.spent(route, &prompt([0.1, 0.2], 0.5), &RequestFacts::default(), 1.0);
+        spent != learner(names)
+    };
+    assert!(counts("a/model", &["a"]) && counts("a/b/model", &["a/b"]));
+    assert!(!counts("ab/model", &["a"]) && !counts("b/model", &["a"]) && !counts("a/model", &["a/b"]));
 }
 
 #[test]

@@ -57,7 +57,25 @@ fn the_default_route_has_its_reason() {
 fn a_static_policy_says_so() {
     let record = record(&[("d/a", 0.1), ("d/b", 0.9)], Some("d/a"));
     let told = sentences(&record, &policy(PolicyKind::Static)).join(" ");
-    assert!(told.contains("`d/a` is the first candidate, and the policy is static"), "{told}");
+    assert!(
+        told.contains("`d/a` has the highest score of the candidates, and the policy is static"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_decision_explains_itself_by_its_own_policy() {
+    let document = serde_json::json!({
+        "models": {"a": {"endpoint": "http://h", "price": {}}}, "default_model": "a",
+        "decisions": [{"name": "d", "models": ["a"], "policy": {"kind": "static"}}],
+    });
+    let routing = dragoman_core::config::Config::from_value(&document).unwrap().routing;
+    let told = |decision: &str| {
+        let record = ReplayRecord { decision: Some(decision.into()), ..record(&[("d/a", 0.1)], Some("d/a")) };
+        explain(&record, &routing)["sentences"].to_string()
+    };
+    assert!(told("d").contains("the policy is static"), "{}", told("d"));
+    assert!(told("gone").contains("was the only candidate"), "{}", told("gone"));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! The folders follow a record's way: [`api`] takes it in → [`writer`] puts it into the [`log`] and lets
 //! [`learn`] learn from it → [`publish`] signs a snapshot of what is known and pushes it. Beside that way, [`embed`]
 //! encodes prompts with models that are too large for the filter. [`document`] and
-//! [`key`] are the edges to the files an operator sees; [`reload`] takes over a changed one; [`server`] puts all of
+//! [`key`] are the edges to the files an operator sees; [`reload`] takes over a changed one; [`report`] and
+//! [`train`] are commands beside it; [`server`] puts all of
 //! it together.
 //!
 //! Everything that decides or computes stands in `dragoman-core`. This crate owns files, sockets, threads and
@@ -24,8 +25,10 @@ pub mod metrics;
 pub mod publish;
 pub mod reload;
 pub mod render;
+pub mod report;
 pub mod server;
 pub mod simulate;
+pub mod train;
 pub mod writer;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use dragoman_core::config::{Config, PublicKey};
 use dragoman_sidecar::reload::{self, Reloads};
-use dragoman_sidecar::{Server, document, evaluate, key, render, simulate};
+use dragoman_sidecar::{Server, document, evaluate, key, render, report, simulate, train};
 use log::{error, info};
 
 /// Learns online which LLM should answer each prompt: the sidecar of Dragoman's Envoy filter.
@@ -30,8 +30,12 @@ enum Command {
         #[command(subcommand)]
         what: Rendered,
     },
+    /// Writes what the last days were like, as Markdown and HTML
+    Report(report::Args),
     /// Replays recorded benchmarks through the encoder, the policy and the learner, beside baselines
     Simulate(Box<simulate::Args>),
+    /// Learns everything anew from the log, in features of the newest prompts
+    Train(train::Args),
 }
 
 #[derive(Subcommand)]
@@ -68,6 +72,8 @@ fn main() -> ExitCode {
         }),
         Command::Simulate(args) => simulate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Train(args) => train::run(&args),
         Command::Render { what: Rendered::Envoy { shared, wasm, trusted_ca, out } } => {
             document::load(&shared.config).and_then(|config| render_envoy(&config, wasm, trusted_ca, out))
         }

@@ -9,7 +9,7 @@
 mod actions;
 mod report;
 mod target;
-mod window;
+pub(crate) mod window;
 
 use std::path::{Path, PathBuf};
 

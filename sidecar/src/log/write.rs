@@ -31,11 +31,15 @@ impl Log {
         let open = failed("be opened");
         let conn = Connection::open(path).map_err(&open)?;
         conn.busy_timeout(Duration::from_secs(5)).map_err(&open)?;
+        // Before the first table: only then a file is made so that deleted pages can be given back one by one.
+        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(&open)?;
+        // Deleted prompts are overwritten.
+        conn.pragma_update(None, "secure_delete", "ON").map_err(&open)?;
         // FULL: a commit is on the disk before it is acknowledged, also when the machine itself goes down.
         conn.pragma_update(None, "journal_mode", "WAL").map_err(&open)?;
         conn.pragma_update(None, "synchronous", "FULL").map_err(&open)?;
         let version: i64 = conn.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(&open)?;
-        if version != 0 && version != TABLES {
+        if !(0..=TABLES).contains(&version) {
             let why = format!(
                 "its tables have version {version}, this build reads {TABLES}: use matching versions"
             );
@@ -70,7 +74,8 @@ impl Log {
     /// The last event's number; 0 of an empty log.
     pub fn last_seq(&self) -> Result<i64, LogError> {
         self.number(
-            "SELECT max(ifnull((SELECT max(seq) FROM replays), 0), ifnull((SELECT max(seq) FROM feedback), 0))",
+            "SELECT max(ifnull((SELECT max(seq) FROM replays), 0), ifnull((SELECT max(seq) FROM feedback), 0),
+             ifnull((SELECT max(seq) FROM turns), 0), ifnull((SELECT max(seq) FROM checkpoints), 0))",
         )
     }
 
@@ -187,7 +192,11 @@ impl Log {
             "INSERT INTO snapshots(version, created_ms, tag, blob) VALUES (?1, ?2, ?3, ?4)",
             params![signed(version), signed(now), tag, blob],
         )?;
-        self.execute("DELETE FROM snapshots WHERE version <= ?1", [signed(version) - SNAPSHOTS_KEPT])
+        // Weekly ones are for later comparisons: they stay.
+        self.execute(
+            "DELETE FROM snapshots WHERE version <= ?1 AND tag NOT LIKE 'weekly-%'",
+            [signed(version) - SNAPSHOTS_KEPT],
+        )
     }
 
     /// Notes a change of state for people who ask later what happened.
@@ -220,7 +229,12 @@ impl Log {
         View::of(&self.conn)
     }
 
-    fn take_seq(&mut self) -> i64 {
+    /// Its connection, for what is no change of rows.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
+    pub(super) fn take_seq(&mut self) -> i64 {
         self.next_seq += 1;
         self.next_seq - 1
     }
@@ -229,9 +243,14 @@ impl Log {
         self.conn.prepare_cached(sql).map_err(failed("be read"))
     }
 
-    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<(), LogError> {
+    pub(super) fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<(), LogError> {
+        self.changes(sql, params).map(drop)
+    }
+
+    /// The same, and how many rows it changed.
+    pub(super) fn changes(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize, LogError> {
         let done = self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params));
-        done.map(drop).map_err(failed("be written"))
+        done.map_err(failed("be written"))
     }
 
     fn number(&self, sql: &str) -> Result<i64, LogError> {

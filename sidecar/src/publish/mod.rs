@@ -23,8 +23,8 @@ pub use push::{Pusher, run as push};
 pub struct Published {
     /// Its version.
     pub version: u64,
-    /// The configuration it was made of.
-    pub routing: Arc<Routing>,
+    /// The configuration it was made of, before anything was tuned.
+    pub configured: Arc<Routing>,
     /// The signed blob.
     pub blob: bytes::Bytes,
 }
@@ -63,8 +63,8 @@ impl Publisher {
     }
 
     async fn publish(&mut self, known: &Arc<Knowledge>) -> Result<Published, String> {
-        let (version, created_ms, tag) = (self.version + 1, now_ms(), known.tag);
-        let (routing, key, known) = (Arc::clone(&known.routing), self.key.clone(), Arc::clone(known));
+        let (version, created_ms, tag) = (self.version + 1, now_ms(), known.tag.clone());
+        let (configured, key, known) = (Arc::clone(&known.configured), self.key.clone(), Arc::clone(known));
         let build = move || {
             let routing = Routing::clone(&known.routing);
             let snapshot = known.learner.snapshot(routing, version, created_ms).map_err(|e| e.to_string())?;
@@ -72,15 +72,16 @@ impl Publisher {
         };
         let blob = tokio::task::spawn_blocking(build).await.map_err(|e| e.to_string())??;
         let blob = bytes::Bytes::from(blob);
-        let kept = self.writer.keep(NewSnapshot { version, created_ms, tag, blob: blob.clone() }).await;
+        let kept =
+            self.writer.keep(NewSnapshot { version, created_ms, tag: tag.clone(), blob: blob.clone() }).await;
         kept.map_err(|_| "it could not be kept in the replay log".to_owned())?;
         self.version = version;
         self.metrics.snapshots.inc();
         self.metrics.snapshot_version.set(i64::try_from(version).unwrap_or(i64::MAX));
-        match tag {
+        match tag.as_ref() {
             "stream" => log::debug!("snapshot {version} ({tag}, {} bytes)", blob.len()),
             _ => info!("snapshot {version} ({tag}, {} bytes)", blob.len()),
         }
-        Ok(Published { version, routing, blob })
+        Ok(Published { version, configured, blob })
     }
 }

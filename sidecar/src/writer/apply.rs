@@ -2,9 +2,10 @@
 
 use dragoman_core::replay::ReplayRecord;
 
+use super::propose::Lookout;
 use super::{Ingested, MAX_PENDING, NewSnapshot, Rating, Said};
 use crate::learn::State;
-use crate::log::{Log, LogError};
+use crate::log::{Log, LogError, time_of};
 use crate::metrics::Metrics;
 
 /// The log and what was learned from it: always changed together.
@@ -14,6 +15,8 @@ pub(super) struct Books {
     pub(super) metrics: Metrics,
     /// Whether anything was learned since the last publish.
     pub(super) changed: bool,
+    /// When to tune signals again.
+    pub(super) lookout: Lookout,
 }
 
 // === impl Books ===
@@ -28,6 +31,7 @@ impl Books {
             }
             let outcome = self.state.observe(record);
             self.log.add_replay(record, &outcome)?;
+            self.lookout.saw(record.time_ms);
             self.changed |= outcome.ordinal.is_some();
             result.accepted += 1;
             if record.route.is_some() && outcome.ordinal.is_none() {
@@ -44,6 +48,11 @@ impl Books {
         if let Some(rating) = self.count(said)? {
             return Ok(rating);
         }
+        let horizon = self.log.view().horizon_ms()?;
+        // Older than anything that is kept: it did come, and went.
+        if time_of(&said.replay_id).is_some_and(|time| time < horizon) {
+            return Ok(Rating::TooOld);
+        }
         if self.log.pending()? >= MAX_PENDING {
             return Ok(Rating::TooManyWaiting);
         }
@@ -52,7 +61,7 @@ impl Books {
     }
 
     pub(super) fn keep(&mut self, snapshot: &NewSnapshot) -> Result<(), LogError> {
-        self.log.add_snapshot(snapshot.version, snapshot.created_ms, snapshot.tag, &snapshot.blob)
+        self.log.add_snapshot(snapshot.version, snapshot.created_ms, &snapshot.tag, &snapshot.blob)
     }
 
     /// Counts feedback on a record that is here; `None` if it is not.

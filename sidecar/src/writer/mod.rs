@@ -5,16 +5,24 @@
 //! after it. This room must not know HTTP, Envoy or how a snapshot is made.
 
 mod apply;
+mod chores;
+mod offline;
+mod propose;
 mod rebuild;
+mod retain;
 mod run;
+mod timetable;
+mod train;
 mod verify;
 
+use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dragoman_core::config::{Config, Routing};
+use dragoman_core::config::{Config, OptimizerConfig, Retention, Routing};
 use dragoman_core::learner::Learner;
 use dragoman_core::replay::ReplayRecord;
 use dragoman_core::reward::{Feedback, Reward};
@@ -22,8 +30,12 @@ use tokio::sync::oneshot;
 
 use crate::learn::State;
 use crate::metrics::Metrics;
+use crate::report;
 
+pub use offline::train as train_offline;
 pub use run::{Setup, start};
+pub use timetable::{Chore, Schedule, When};
+pub use train::{Proposal, Trained};
 
 /// Commands that may wait; one more is refused, so that a slow disk shows at the door and not in memory.
 const QUEUE: usize = 256;
@@ -39,10 +51,12 @@ const PENDING_MS: u64 = 3_600_000;
 pub struct Knowledge {
     /// A copy of the learner.
     pub learner: Learner,
-    /// The configuration that it is published with.
+    /// The configuration that it is published with, tuned.
     pub routing: Arc<Routing>,
-    /// Why it is published: `start`, `stream`, `batch` or `reload`.
-    pub tag: &'static str,
+    /// The configuration itself.
+    pub configured: Arc<Routing>,
+    /// Why it is published: `start`, `stream`, `batch`, `reload`, `tuned`, `retrain` or `weekly-YEAR-WEEK`.
+    pub tag: Cow<'static, str>,
 }
 
 /// What of the configuration the loop goes by; all of it may change while it runs.
@@ -54,8 +68,14 @@ pub struct Rules {
     pub routing: Arc<Routing>,
     /// At most one streamed publish in this time.
     pub publish_every: Duration,
-    /// Time between rebuilds.
-    pub batch_every: Duration,
+    /// What is done by the clock.
+    pub schedule: Schedule,
+    /// How long the log is kept.
+    pub retention: Retention,
+    /// How signals are tuned.
+    pub optimizer: OptimizerConfig,
+    /// Where reports go.
+    pub reports: PathBuf,
 }
 
 // === impl Rules ===
@@ -67,7 +87,10 @@ impl Rules {
             blank,
             routing: Arc::new(config.routing.clone()),
             publish_every: Duration::from_millis(config.learner.publish_ms),
-            batch_every: Duration::from_secs(config.learner.batch_seconds),
+            schedule: timetable::schedule(config),
+            retention: config.retention,
+            optimizer: config.optimizer,
+            reports: report::folder(config),
         }
     }
 }
@@ -92,6 +115,8 @@ pub enum Rating {
     Waiting,
     /// Too much feedback waits for records.
     TooManyWaiting,
+    /// The record is older than what the log keeps.
+    TooOld,
 }
 
 /// Feedback on one record.
@@ -115,7 +140,7 @@ pub struct NewSnapshot {
     /// When it was built, milliseconds since the Unix epoch.
     pub created_ms: u64,
     /// See [`Knowledge::tag`].
-    pub tag: &'static str,
+    pub tag: Cow<'static, str>,
     /// The signed blob.
     pub blob: Bytes,
 }
@@ -129,6 +154,12 @@ enum Command {
     Reload(Box<Rules>, String, oneshot::Sender<()>),
     /// A rebuild beside the loop has ended.
     Verified(Result<verify::Verdict, String>),
+    /// Learn everything anew.
+    Train(oneshot::Sender<Result<Trained, String>>),
+    /// A retrain beside the loop has ended.
+    Trained(Result<Option<train::Anew>, String>),
+    /// A checkpoint for the log's old end is there.
+    Retained(Result<Option<retain::Horizon>, String>),
     Stop,
 }
 
@@ -170,6 +201,15 @@ impl Writer {
     /// learned again from the log first. `what` changed, for the audit.
     pub async fn reload(&self, rules: Rules, what: String) -> Result<(), Refused> {
         self.ask(|reply| Command::Reload(Box::new(rules), what, reply)).await
+    }
+
+    /// Learns everything anew, now; a retrain under way is waited for.
+    ///
+    /// # Errors
+    ///
+    /// The outer one: it was not begun. The inner one, a sentence: it failed.
+    pub async fn train(&self) -> Result<Result<Trained, String>, Refused> {
+        self.ask(Command::Train).await
     }
 
     /// Ends the loop after everything that waits is done.

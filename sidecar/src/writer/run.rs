@@ -1,19 +1,25 @@
 //! The loop itself: start, groups of commands, deadlines, end.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use dragoman_core::optimizer;
 use log::{error, info, warn};
 use tokio::sync::watch;
 
 use super::apply::Books;
-use super::rebuild::{relearn, relearn_and_rewrite};
+use super::chores::{Retaining, Training};
+use super::propose::Lookout;
+use super::rebuild::{learned, relearn, relearn_and_rewrite};
+use super::timetable::{Chore, Timetable};
 use super::verify::{Job, Verdict};
 use super::{Command, Knowledge, PENDING_MS, QUEUE, Rules, Writer};
 use crate::clock::now_ms;
+use crate::learn::State;
 use crate::log::{DirLock, Log, LogError};
 use crate::metrics::Metrics;
 
@@ -45,25 +51,27 @@ pub struct Setup {
 /// Sends answers once the group they belong to is on the disk.
 type Answer = Box<dyn FnOnce()>;
 
-struct Loop {
+pub(super) struct Loop {
     _lock: DirLock,
-    books: Books,
-    rules: Rules,
-    path: PathBuf,
-    own: SyncSender<Command>,
+    pub(super) books: Books,
+    pub(super) rules: Rules,
+    pub(super) path: PathBuf,
+    pub(super) own: SyncSender<Command>,
     knowledge: watch::Sender<Option<Arc<Knowledge>>>,
     next_publish: Instant,
-    next_batch: Instant,
     next_sweep: Instant,
-    verifying: Option<Verifying>,
+    pub(super) timetable: Timetable,
+    pub(super) verifying: Option<Verifying>,
+    pub(super) training: Option<Training>,
+    pub(super) retaining: Retaining,
 }
 
 /// A rebuild that is under way beside the loop.
-struct Verifying {
+pub(super) struct Verifying {
     /// The last event it learns.
     through: i64,
     /// Whether the rules have changed since: then it says nothing of what is learned now.
-    outdated: bool,
+    pub(super) outdated: bool,
 }
 
 /// Starts the loop on a thread of its own. It is ready once it publishes its first knowledge; the thread ends
@@ -87,27 +95,32 @@ impl Loop {
     fn open(setup: Setup, own: SyncSender<Command>) -> Result<Self, LogError> {
         let Setup { lock, log, path, rules, metrics, knowledge } = setup;
         let started = Instant::now();
-        let mut books = Books { log, state: rules.blank.clone(), metrics, changed: false };
-        books.recall()?;
+        let mut books = Books::open(log, &rules.blank, metrics)?;
         books.log.begin()?;
         books.log.audit(now_ms(), "start", &format!("version {}", env!("CARGO_PKG_VERSION")))?;
         books.log.commit()?;
         let events = books.log.last_seq()?;
         info!("learned {events} events from {} again in {:.1?}", path.display(), started.elapsed());
         let now = Instant::now();
+        let timetable = books.timetable(&rules)?;
         let mut running = Self {
             _lock: lock,
             books,
-            next_batch: now + rules.batch_every,
             rules,
             path,
             own,
             knowledge,
             next_publish: now,
             next_sweep: now + SWEEP,
+            timetable,
             verifying: None,
+            training: None,
+            retaining: Retaining::new(),
         };
         running.publish("start");
+        for proposal in running.books.waiting()? {
+            running.offer(proposal)?;
+        }
         Ok(running)
     }
 
@@ -130,7 +143,7 @@ impl Loop {
     /// Does `first` and what waits behind it in one transaction. False when the loop is to end.
     fn group(&mut self, first: Command, receiver: &Receiver<Command>) -> Result<bool, LogError> {
         let commands = std::iter::once(first).chain(receiver.try_iter()).take(GROUP);
-        let (mut answers, mut running, mut verdict, mut reload) = (Vec::new(), true, None, None);
+        let (mut answers, mut running, mut after) = (Vec::new(), true, Vec::new());
         let written = (|| {
             self.books.log.begin()?;
             for command in commands {
@@ -139,9 +152,10 @@ impl Loop {
                         running = false;
                         break;
                     }
-                    Command::Verified(found) => verdict = Some(found),
-                    Command::Reload(rules, what, reply) => reload = Some((rules, what, reply)),
-                    asked => answers.push(self.apply(asked)?),
+                    Command::Ingest(..) | Command::Rate(..) | Command::Keep(..) => {
+                        answers.push(self.apply(command)?);
+                    }
+                    own => after.push(own),
                 }
             }
             self.books.log.commit()
@@ -151,14 +165,11 @@ impl Loop {
             // The answers are dropped unsent: their callers hear that nothing was kept.
             Err(e) => self.take_back(&e)?,
         }
-        if let Some(found) = verdict {
-            self.settle(found)?;
+        for command in after {
+            self.apart(command)?;
         }
-        if let Some((rules, what, reply)) = reload {
-            self.books.metrics.queue_depth.dec();
-            self.reload(*rules, &what)?;
-            // Whoever asked may have left; the deed stands.
-            let _ = reply.send(());
+        if let Err(e) = self.tune() {
+            self.take_back(&e)?;
         }
         self.books.show();
         Ok(running)
@@ -177,8 +188,31 @@ impl Loop {
                 self.books.keep(&snapshot)?;
                 Ok(later(reply, ()))
             }
-            Command::Verified(_) | Command::Reload(..) | Command::Stop => Ok(Box::new(|| ())),
+            _ => Ok(Box::new(|| ())),
         }
+    }
+
+    /// Commands with transactions of their own. One that could not be written is taken back.
+    fn apart(&mut self, command: Command) -> Result<(), LogError> {
+        let done = match command {
+            Command::Verified(found) => self.settle(found),
+            Command::Trained(anew) => self.trained(anew),
+            Command::Retained(horizon) => self.retained(horizon),
+            Command::Train(reply) => {
+                self.books.metrics.queue_depth.dec();
+                self.train(Some(reply));
+                Ok(())
+            }
+            Command::Reload(rules, what, reply) => {
+                self.books.metrics.queue_depth.dec();
+                self.reload(*rules, &what)?;
+                // Whoever asked may have left; the deed stands.
+                let _ = reply.send(());
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        done.or_else(|e| self.take_back(&e))
     }
 
     /// The learner may hold what the log does not: it is built again from what is written.
@@ -186,19 +220,19 @@ impl Loop {
         error!("{why}; nothing of this group was kept, its senders are told to send again");
         self.books.metrics.write_failures.inc();
         self.books.log.rollback()?;
-        self.books.state = self.rules.blank.clone();
-        self.books.recall()
+        self.books.recall(&self.rules.blank)
     }
 
     /// Goes on by other rules. What they learn in another way is learned again from the log.
     fn reload(&mut self, rules: Rules, what: &str) -> Result<(), LogError> {
         let relearn = rules.blank != self.rules.blank;
         self.rules = rules;
-        self.next_batch = Instant::now() + self.rules.batch_every;
+        self.timetable = self.books.timetable(&self.rules)?;
         if relearn {
-            self.books.state = self.rules.blank.clone();
-            self.books.recall()?;
+            self.books.recall(&self.rules.blank)?;
             self.verifying.iter_mut().for_each(|job| job.outdated = true);
+            self.training.iter_mut().for_each(|job| job.outdated = true);
+            self.retaining.outdated = true;
         }
         self.books.log.begin()?;
         self.books.log.audit(now_ms(), "reload", what)?;
@@ -209,8 +243,10 @@ impl Loop {
 
     fn until_next(&self) -> Duration {
         let publish = self.books.changed.then_some(self.next_publish);
-        let next = [Some(self.next_batch), Some(self.next_sweep), publish].into_iter().flatten().min();
-        next.map_or(SWEEP, |at| at.saturating_duration_since(Instant::now()))
+        let next = [Some(self.next_sweep), Some(self.retaining.next()), publish].into_iter().flatten().min();
+        let timer = next.map_or(SWEEP, |at| at.saturating_duration_since(Instant::now()));
+        let chore = self.timetable.next().map(|at| Duration::from_millis(at.saturating_sub(now_ms())));
+        chore.map_or(timer, |chore| chore.min(timer))
     }
 
     fn on_time(&mut self) {
@@ -218,10 +254,7 @@ impl Loop {
         if self.books.changed && now >= self.next_publish {
             self.publish("stream");
         }
-        if now >= self.next_batch {
-            self.next_batch = now + self.rules.batch_every;
-            self.verify();
-        }
+        self.chores();
         if now >= self.next_sweep {
             self.next_sweep = now + SWEEP;
             match self.books.log.drop_pending(now_ms().saturating_sub(PENDING_MS)) {
@@ -232,21 +265,23 @@ impl Loop {
         }
     }
 
-    fn publish(&mut self, tag: &'static str) {
+    pub(super) fn publish(&mut self, tag: impl Into<Cow<'static, str>>) {
         self.books.changed = false;
         self.next_publish = Instant::now() + self.rules.publish_every;
         self.books.show();
-        let (learner, routing) = (self.books.state.learner().clone(), Arc::clone(&self.rules.routing));
+        let (state, configured) = (&self.books.state, Arc::clone(&self.rules.routing));
+        let routing = Arc::new(optimizer::apply(&configured, state.tuner().live()));
+        let known = Knowledge { learner: state.learner().clone(), routing, configured, tag: tag.into() };
         // Nobody listens only while the sidecar stops.
-        drop(self.knowledge.send(Some(Arc::new(Knowledge { learner, routing, tag }))));
+        drop(self.knowledge.send(Some(Arc::new(known))));
     }
 
     /// Starts a rebuild on a thread of its own, so that records are taken in meanwhile.
-    fn verify(&mut self) {
+    pub(super) fn verify(&mut self) {
         let Ok(through) = self.books.log.last_seq() else { return };
         if self.verifying.is_some() {
             return warn!(
-                "the last rebuild from the log is still running; learner.batch_seconds is short for it"
+                "the last rebuild from the log is still running; schedule.batch is too often for it"
             );
         }
         let job = Job {
@@ -255,11 +290,8 @@ impl Loop {
             streamed: self.books.state.clone(),
             through,
         };
-        let own = self.own.clone();
-        let work = move || drop(own.send(Command::Verified(job.run().map_err(|e| e.to_string()))));
-        match std::thread::Builder::new().name("dragoman-batch".into()).spawn(work) {
-            Ok(_) => self.verifying = Some(Verifying { through, outdated: false }),
-            Err(e) => error!("cannot start a rebuild from the log: {e}"),
+        if self.beside("dragoman-batch", move || Command::Verified(job.run().map_err(|e| e.to_string()))) {
+            self.verifying = Some(Verifying { through, outdated: false });
         }
     }
 
@@ -292,18 +324,44 @@ impl Loop {
 // === impl Books ===
 
 impl Books {
-    /// Learns the whole log into a state that knows nothing.
-    fn recall(&mut self) -> Result<(), LogError> {
-        let rules = self.state.counted_by();
-        if self.log.fact(COUNTED_BY)?.as_deref() == Some(&rules) {
-            return relearn(self.log.view(), &mut self.state, 0, i64::MAX);
+    /// The books of `log`, as it says itself.
+    pub(super) fn open(log: Log, blank: &State, metrics: Metrics) -> Result<Self, LogError> {
+        let lookout = Lookout::default();
+        let mut books = Self { log, state: blank.clone(), metrics, changed: false, lookout };
+        books.recall(blank)?;
+        Ok(books)
+    }
+
+    /// Learns what the log says; `blank` knows nothing.
+    fn recall(&mut self, blank: &State) -> Result<(), LogError> {
+        let rules = blank.counted_by();
+        let base = self.log.view().base(i64::MAX)?;
+        let usable = base.is_none_or(|base| blank.read(&base.state).is_ok());
+        if usable && self.log.fact(COUNTED_BY)?.as_deref() == Some(&rules) {
+            self.state = learned(self.log.view(), blank, i64::MAX)?;
+            return Ok(());
         }
         // The first start, or the reward or the encoder was changed since.
-        relearn_and_rewrite(&mut self.log, &mut self.state)?;
+        self.state = relearn_and_rewrite(&mut self.log, blank)?;
         self.log.begin()?;
         self.log.audit(now_ms(), "counted_by", &rules)?;
         self.log.set_fact(COUNTED_BY, &rules)?;
         self.log.commit()
+    }
+
+    /// What is due when, by what was done when. What was never done counts as done now.
+    fn timetable(&mut self, rules: &Rules) -> Result<Timetable, LogError> {
+        let now = now_ms();
+        let mut last = std::collections::BTreeMap::new();
+        for fact in rules.schedule.iter().filter_map(|(chore, _)| chore.fact()) {
+            let known = self.log.fact(fact)?.and_then(|text| text.parse().ok());
+            if known.is_none() {
+                self.log.set_fact(fact, &now.to_string())?;
+            }
+            last.insert(fact, known.unwrap_or(now));
+        }
+        let last = |chore: Chore| chore.fact().and_then(|fact| last.get(fact)).copied().unwrap_or(now);
+        Ok(Timetable::new(rules.schedule.clone(), last))
     }
 
     /// Brings the metrics up to date.

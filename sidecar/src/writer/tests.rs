@@ -94,7 +94,7 @@ fn a_log_of_other_tables_is_refused_in_a_sentence() {
     drop(Log::open(&path).unwrap());
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let why = Log::open(&path).unwrap_err().to_string();
-    assert!(why.contains("its tables have version 9, this build reads 1"), "{why}");
+    assert!(why.contains("its tables have version 9, this build reads 2"), "{why}");
     std::fs::write(&path, "this is no database at all, but it is long enough to be looked at").unwrap();
     assert!(Log::open(&path).unwrap_err().to_string().contains("could not be opened"));
 }

@@ -8,7 +8,7 @@ export ENVOY
 # 0 serves until Ctrl-C.
 DEMO_SECONDS ?= 0
 
-.PHONY: demo test build filter filter-tract lint unit system fmt bench-encoder bench-filter bench-learner bench-routing clean
+.PHONY: demo test build filter filter-tract lint unit system fmt bench-encoder bench-filter bench-learner bench-loop bench-routing clean
 
 demo: build filter $(ENVOY)
 	@demo/run.sh $(DEMO_SECONDS)
@@ -55,6 +55,10 @@ bench-filter: build filter $(ENVOY)
 bench-learner: toolchain $(ENVOY) target/bench/peers/installed
 	cargo build -p dragoman-bench-decide --profile wasm --target wasm32-wasip1
 	cargo run --release -p dragoman-bench --bin bench-learner -- $(if $(DATA),--data $(DATA))
+
+# What closes the loop, in simulated worlds with a known truth; writes bench/results/loop.txt.
+bench-loop: toolchain
+	cargo run --release -p dragoman-bench --bin bench-loop
 
 # Without them the benchmark says so and goes on.
 target/bench/peers/installed: bench/peers/requirements.txt

@@ -2,12 +2,14 @@
 //!
 //! This room owns measuring and reporting; one folder per benchmark, one binary in `bin/` each. What is measured is
 //! always the shipped artefact on a real Envoy, started by `dragoman_wasm_tests::system`. It must not know how the
-//! filter works inside: it reads what Envoy, its clients and the sidecar see.
+//! filter works inside: it reads what Envoy, its clients and the sidecar see. ([`loops`] is the exception: pure parts in
+//! simulated worlds.)
 
 pub mod encoder;
 pub mod filter;
 pub mod http;
 pub mod learner;
+pub mod loops;
 pub mod numbers;
 pub mod prompts;
 

@@ -17,7 +17,7 @@ const PAGES: i64 = 2000;
 
 /// Which rebuilds a checkpoint is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// What was streamed up to the log's old end.
     Horizon,
     /// What was learned anew; counts once it is adopted.

@@ -37,7 +37,7 @@ pub(super) struct Timetable {
 }
 
 /// The schedule of `config`.
-pub fn schedule(config: &Config) -> Schedule {
+pub(super) fn schedule(config: &Config) -> Schedule {
     let at = |cron: &Option<Cron>| cron.clone().map_or(When::Never, When::At);
     let batch = config.learner.batch_seconds.map(|seconds| When::Every(seconds * 1000));
     [

@@ -13,3 +13,7 @@ mod ingest;
 mod publish;
 mod reload;
 mod replays;
+mod report;
+mod retention;
+mod train;
+mod tuning;

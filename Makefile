@@ -64,6 +64,9 @@ bench-loop: toolchain
 bench-signals: toolchain $(ENVOY)
 	cargo build -p dragoman-bench-signals --lib --profile wasm --target wasm32-wasip1
 	cargo run --release -p dragoman-bench-signals --bin bench-signals
+# What closes the loop, in simulated worlds with a known truth; writes bench/results/loop.txt.
+bench-loop: toolchain
+	cargo run --release -p dragoman-bench --bin bench-loop
 
 # Without them the benchmark says so and goes on.
 target/bench/peers/installed: bench/peers/requirements.txt

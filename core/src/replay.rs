@@ -179,14 +179,16 @@ pub fn replay_id(time_ms: u64, random: [u8; 10]) -> String {
 }
 
 /// A context as the base64 of its f16 numbers, which carry it exactly.
-pub(crate) mod context_f16 {
+pub mod context_f16 {
     use super::*;
 
-    pub(crate) fn serialize<S: Serializer>(context: &Option<Context>, s: S) -> Result<S::Ok, S::Error> {
+    /// `None` as null.
+    pub fn serialize<S: Serializer>(context: &Option<Context>, s: S) -> Result<S::Ok, S::Error> {
         context.as_ref().map(|c| STANDARD.encode(c.to_bytes())).serialize(s)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Context>, D::Error> {
+    /// The inverse; numbers that are not finite are refused.
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Context>, D::Error> {
         let Some(text) = Option::<String>::deserialize(d)? else { return Ok(None) };
         let bytes = STANDARD.decode(text).map_err(serde::de::Error::custom)?;
         Context::from_bytes(&bytes)

@@ -10,6 +10,10 @@
 //! embeddings with. [`document`] and
 //! [`key`] are the edges to the files an operator sees; [`reload`] takes over a changed one; [`server`] puts all of
 //! it together; [`access`] knows who may ask for what.
+//! encodes prompts with models that are too large for the filter. [`document`] and
+//! [`key`] are the edges to the files an operator sees; [`reload`] takes over a changed one; [`report`] and
+//! [`train`] are commands beside it; [`server`] puts all of
+//! it together.
 //!
 //! Everything that decides or computes stands in `dragoman-core`. This crate owns files, sockets, threads and
 //! clocks; it must not know how a model works inside or how Envoy is configured (only `render` does that).
@@ -33,9 +37,11 @@ pub mod metrics;
 pub mod publish;
 pub mod reload;
 pub mod render;
+pub mod report;
 pub mod server;
 pub mod signals;
 pub mod simulate;
+pub mod train;
 pub mod writer;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use dragoman_core::config::{Config, PublicKey};
 use dragoman_sidecar::guard::cli;
 use dragoman_sidecar::reload::{self, Reloads};
-use dragoman_sidecar::{Server, document, evaluate, key, render, signals, simulate};
+use dragoman_sidecar::{Server, document, evaluate, key, render, report, signals, simulate, train};
 use log::{error, info};
 
 /// Learns online which LLM should answer each prompt: the sidecar of Dragoman's Envoy filter.
@@ -37,8 +37,12 @@ enum Command {
     },
     /// Shows the signals of texts
     Signals(signals::Args),
+    /// Writes what the last days were like, as Markdown and HTML
+    Report(report::Args),
     /// Replays recorded benchmarks through the encoder, the policy and the learner, beside baselines
     Simulate(Box<simulate::Args>),
+    /// Learns everything anew from the log, in features of the newest prompts
+    Train(train::Args),
 }
 
 #[derive(Subcommand)]
@@ -78,6 +82,8 @@ fn main() -> ExitCode {
         Command::Snapshots(args) => cli::snapshots(&args),
         Command::Rollback(args) => cli::rollback(&args),
         Command::Signals(args) => signals::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Train(args) => train::run(&args),
         Command::Render { what: Rendered::Envoy { shared, wasm, trusted_ca, out } } => {
             document::load(&shared.config).and_then(|config| render_envoy(&config, wasm, trusted_ca, out))
         }

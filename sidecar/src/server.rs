@@ -220,8 +220,8 @@ fn last_published(reader: &Reader, key: &VerifyingKey) -> Result<Option<Publishe
     let kept = reader.latest_snapshot()?;
     // Of another key or format it would only be refused.
     Ok(kept.and_then(|(version, blob)| {
-        let routing = Snapshot::decode(&blob, key).ok()?.meta.routing.into();
-        Some(Published { version, routing, blob: blob.into() })
+        let configured = Snapshot::decode(&blob, key).ok()?.meta.routing.into();
+        Some(Published { version, configured, blob: blob.into() })
     }))
 }
 

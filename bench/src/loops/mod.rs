@@ -4,6 +4,7 @@
 //! A world is a row of [`WORLDS`]; it prints a table and says which of its goals were missed.
 
 mod guard;
+mod optimizer;
 
 use std::fmt::Write as _;
 
@@ -13,7 +14,8 @@ struct World {
     run: fn(&mut Report),
 }
 
-const WORLDS: [World; 1] = [World { name: "guard", run: guard::run }];
+const WORLDS: [World; 2] =
+    [World { name: "guard", run: guard::run }, World { name: "optimizer", run: optimizer::run }];
 
 /// What a world tells.
 #[derive(Debug, Default)]

@@ -169,7 +169,7 @@ fn of_two_decisions_that_hold_the_better_one_rises_until_it_decides() {
         let changes = step(&dials(&configured, tuner.live(), &seen, &config()), &config());
         let priorities: Vec<_> =
             changes.into_iter().filter(|c| matches!(c.knob, Knob::Priority { .. })).collect();
-        tuner.propose(round, Step { changes: priorities, rest: 1 });
+        tuner.propose(round, Step { changes: priorities, rest: 1, time_ms: 0 });
         tuner.judge(round, true);
     }
     let now = apply(&configured, tuner.live());
@@ -208,7 +208,7 @@ fn a_rejected_proposal_goes_back_and_its_knobs_rest() {
     let dials = || vec![Dial { knob: change(0.0).knob, ..dial(1.0, Evidence::Score(vec![])) }];
     let mut tuner = Tuner::default();
     let value = |settings: &BTreeMap<Knob, Setting>| settings.values().next().map(|s| s.value);
-    tuner.propose(7, Step { changes: vec![change(5.0)], rest: 2 });
+    tuner.propose(7, Step { changes: vec![change(5.0)], rest: 2, time_ms: 0 });
     assert_eq!((value(&tuner.proposed()), value(tuner.live()), tuner.pending()), (Some(5.0), None, Some(7)));
     tuner.judge(6, true);
     assert_eq!(tuner.pending(), Some(7), "that was another proposal's verdict");
@@ -216,7 +216,7 @@ fn a_rejected_proposal_goes_back_and_its_knobs_rest() {
     assert_eq!((tuner.proposed().len(), tuner.pending()), (0, None));
     for id in [8, 9] {
         assert_eq!(tuner.awake(dials()), [], "it rests");
-        tuner.propose(id, Step { changes: vec![], rest: 2 });
+        tuner.propose(id, Step { changes: vec![], rest: 2, time_ms: 0 });
         tuner.judge(id, true);
     }
     assert_eq!(tuner.awake(dials()).len(), 1);

@@ -12,8 +12,10 @@ use super::{Change, Dial, Knob};
 pub struct Step {
     /// What would change.
     pub changes: Vec<Change>,
-    /// Steps that its knobs rest if it is rejected.
+    /// Proposals judged that its knobs rest for if it is rejected.
     pub rest: u64,
+    /// Time of the newest record that it stands on, milliseconds since the Unix epoch.
+    pub time_ms: u64,
 }
 
 /// A knob's value beside the configured one.
@@ -33,6 +35,8 @@ pub struct Tuner {
     pending: Option<(u64, Step)>,
     /// Proposals judged so far.
     steps: u64,
+    /// [`Step::time_ms`] of the newest proposal.
+    last_ms: u64,
     /// Until how many proposals were judged a knob rests.
     #[serde(with = "pairs")]
     resting: BTreeMap<Knob, u64>,
@@ -49,6 +53,11 @@ impl Tuner {
     /// The proposal that waits for its verdict.
     pub fn pending(&self) -> Option<u64> {
         self.pending.as_ref().map(|(id, _)| *id)
+    }
+
+    /// Time of the newest record that the last proposal stood on, milliseconds since the Unix epoch.
+    pub fn last_ms(&self) -> u64 {
+        self.last_ms
     }
 
     /// The settings as they would be with the proposal that waits.
@@ -68,6 +77,7 @@ impl Tuner {
 
     /// Proposal `id` was made; it takes the place of one that was not judged.
     pub fn propose(&mut self, id: u64, step: Step) {
+        self.last_ms = step.time_ms;
         self.pending = Some((id, step));
     }
 

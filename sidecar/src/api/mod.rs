@@ -15,6 +15,7 @@ mod reload;
 mod replays;
 mod snapshots;
 mod status;
+mod train;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -92,6 +93,7 @@ fn table() -> Vec<(&'static str, &'static str, MethodRouter<App>)> {
         ),
         ("post", "/v1/embeddings", post(embeddings::embed).layer(DefaultBodyLimit::max(MAX_TEXTS))),
         ("post", "/v1/reload", post(reload::reload)),
+        ("post", "/v1/train", post(train::train)),
         ("get", "/v1/snapshot", get(snapshots::latest)),
         ("get", "/v1/snapshots", get(snapshots::list)),
         ("post", "/v1/snapshots/{version}/tag", post(guard::tag)),

@@ -65,6 +65,10 @@ pub(super) async fn rate(
         Rating::Counted(reward) => Ok(answer(StatusCode::OK, "counted", Some(reward))),
         Rating::SaidBefore(reward) => Ok(answer(StatusCode::OK, "said_before", Some(reward))),
         Rating::Waiting => Ok(answer(StatusCode::ACCEPTED, "waiting", None)),
+        Rating::TooOld => Err(ApiError::new(
+            StatusCode::GONE,
+            "this record is older than the log keeps records (retention.days): feedback on it can no longer count",
+        )),
         Rating::TooManyWaiting => Err(ApiError::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too much feedback waits for records that have not come; is Envoy sending replays to this sidecar?",

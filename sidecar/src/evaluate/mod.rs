@@ -10,7 +10,7 @@ mod actions;
 pub(crate) mod holdout;
 mod report;
 mod target;
-mod window;
+pub(crate) mod window;
 
 use std::path::{Path, PathBuf};
 

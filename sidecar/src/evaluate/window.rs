@@ -11,7 +11,7 @@ const UNITS: [(&str, u64); 5] =
 /// # Errors
 ///
 /// A sentence: a text is neither a time nor an age, or the window is empty.
-pub(super) fn read(since: Option<&str>, until: Option<&str>, now: u64) -> Result<(u64, u64), String> {
+pub(crate) fn read(since: Option<&str>, until: Option<&str>, now: u64) -> Result<(u64, u64), String> {
     let at = |name: &str, text: Option<&str>, open| {
         text.map_or(Ok(open), |text| {
             moment(text, now).ok_or_else(|| {
@@ -29,7 +29,7 @@ pub(super) fn read(since: Option<&str>, until: Option<&str>, now: u64) -> Result
 }
 
 /// A moment as RFC 3339.
-pub(super) fn text(ms: u64) -> String {
+pub(crate) fn text(ms: u64) -> String {
     i64::try_from(ms)
         .ok()
         .and_then(|ms| Timestamp::from_millisecond(ms).ok())

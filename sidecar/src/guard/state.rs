@@ -23,7 +23,7 @@ use crate::writer::Knowledge;
 #[derive(Debug, Clone)]
 pub struct Trial {
     /// The proposal that it comes from; `None` of streamed knowledge.
-    pub proposal: Option<u64>,
+    pub proposal: Option<i64>,
     /// What is tried; its version names it in records.
     pub snapshot: Arc<Snapshot>,
     /// Who sees it.
@@ -93,7 +93,7 @@ pub(crate) struct Memory {
 /// A trial without its snapshot, which is in the blob of the newest snapshot.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Remembered {
-    proposal: Option<u64>,
+    proposal: Option<i64>,
     pub(crate) version: u64,
     split: Split,
     rollout: Rollout,
@@ -270,7 +270,7 @@ impl Guard {
             "publishing": self.held().map_or(json!("open"), |held| json!(held)),
             "pinned": self.rolled_back.then(|| self.pinned.as_ref().map(|s| s.meta.version)),
             "trial": trial,
-            "waiting": self.waiting.as_ref().map(|k| k.tag),
+            "waiting": self.waiting.as_ref().map(|k| &k.tag),
             "alpha_factor": self.alpha(),
             "alerts": self.watch.active().map(|kind| kind.name()).collect::<Vec<_>>(),
         })

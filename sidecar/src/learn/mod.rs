@@ -4,7 +4,9 @@
 //! function of the configuration and of the log's events in their order. It must not know the log itself, threads
 //! or clocks.
 
+mod checkpoint;
 pub mod projection;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,9 +15,13 @@ use std::sync::Arc;
 use dragoman_core::config::{Config, RewardConfig};
 use dragoman_core::context::Context;
 use dragoman_core::learner::{Learner, Observation};
+use dragoman_core::optimizer::Tuner;
 use dragoman_core::replay::{ReplayRecord, completion_tokens};
 use dragoman_core::response::ResponseFacts;
 use dragoman_core::reward::{Evidence, Reward};
+use serde::{Deserialize, Serialize};
+
+pub use turn::Turn;
 
 /// Raise it when a record's reward or its attempts are made in another way.
 const RULES: u32 = 2;
@@ -26,10 +32,11 @@ pub struct State {
     config: RewardConfig,
     learner: Learner,
     totals: BTreeMap<String, RouteTotals>,
+    tuner: Tuner,
 }
 
 /// Rewards of one route, for its mean.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct RouteTotals {
     /// Attempts on this route.
     pub count: u64,
@@ -71,7 +78,7 @@ pub fn blank(config: &Config) -> Result<State, String> {
 impl State {
     /// Nothing learned yet.
     pub fn new(reward: RewardConfig, learner: Learner) -> Self {
-        Self { config: reward, learner, totals: BTreeMap::new() }
+        Self { config: reward, learner, totals: BTreeMap::new(), tuner: Tuner::default() }
     }
 
     /// The learner.
@@ -82,6 +89,27 @@ impl State {
     /// Rewards of every route seen, by its name.
     pub fn totals(&self) -> &BTreeMap<String, RouteTotals> {
         &self.totals
+    }
+
+    /// How signals are tuned.
+    pub fn tuner(&self) -> &Tuner {
+        &self.tuner
+    }
+
+    /// The loop decided something; `seq` is the place of that event.
+    pub fn turn(&mut self, seq: i64, turn: &Turn) {
+        match turn {
+            Turn::Tuned(step) => self.tuner.propose(seq.unsigned_abs(), step.clone()),
+            Turn::Judged { proposal, promoted } => self.tuner.judge(proposal.unsigned_abs(), *promoted),
+            // A learner that counts is a checkpoint: where a rebuild starts.
+            Turn::Retrained { .. } => {}
+        }
+    }
+
+    /// The same, with everything still to learn in features of the prompts `newest` (in their order): see
+    /// [`Learner::anew`].
+    pub fn anew(&self, newest: &[&Context]) -> Option<Self> {
+        Some(Self { learner: self.learner.anew(newest)?, ..self.clone() })
     }
 
     /// Names the rules by which rewards are counted and observations numbered: as long as it stays the same, so do

@@ -8,8 +8,13 @@ use super::*;
 use crate::sample;
 
 pub(crate) fn state() -> State {
+    state_of(json!({}))
+}
+
+/// The same with other rewards.
+pub(crate) fn state_of(reward: serde_json::Value) -> State {
     let document = json!({"default_model": "a", "models": {"a": {"endpoint": "http://h", "price": {}}},
-        "learner": {"forgetting": 0.99}});
+        "learner": {"forgetting": 0.99}, "reward": reward});
     let config = Config::from_value(&document).unwrap();
     let base = Base::from_components(&[0.0, 0.0], &[1.0, 0.0, 0.0, 1.0]).unwrap();
     State::new(config.reward, Learner::new(config.learner, base, None))

@@ -6,6 +6,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::{LogError, broken, failed, signed};
+use crate::learn::Turn;
 
 /// The log as seen through one connection: the writer's own, or one beside it.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +31,13 @@ pub enum Event {
         seq: i64,
         /// The record's id.
         replay_id: String,
+    },
+    /// The loop decided something.
+    Turn {
+        /// Place in the order of all events.
+        seq: i64,
+        /// What.
+        turn: Box<Turn>,
     },
 }
 
@@ -62,15 +70,20 @@ impl Event {
     /// Place in the order of all events.
     pub fn seq(&self) -> i64 {
         match self {
-            Self::Replay { seq, .. } | Self::Feedback { seq, .. } => *seq,
+            Self::Replay { seq, .. } | Self::Feedback { seq, .. } | Self::Turn { seq, .. } => *seq,
         }
     }
 
     fn of(row: &Row) -> rusqlite::Result<Result<Self, LogError>> {
         let seq = row.get(0)?;
-        Ok(match row.get::<_, Option<String>>(1)? {
-            Some(text) => parse(&text).map(|record| Self::Replay { seq, record: Box::new(record) }),
-            None => Ok(Self::Feedback { seq, replay_id: row.get(2)? }),
+        if let Some(text) = row.get::<_, Option<String>>(1)? {
+            return Ok(parse(&text).map(|record| Self::Replay { seq, record: Box::new(record) }));
+        }
+        Ok(match row.get::<_, Option<String>>(2)? {
+            Some(replay_id) => Ok(Self::Feedback { seq, replay_id }),
+            None => serde_json::from_str(&row.get::<_, String>(3)?)
+                .map(|turn| Self::Turn { seq, turn: Box::new(turn) })
+                .map_err(broken("be understood: a turn")),
         })
     }
 }
@@ -87,9 +100,10 @@ impl<'a> View<'a> {
     pub fn events(&self, after: i64, through: i64) -> Result<Vec<Event>, LogError> {
         let read = failed("be read");
         let mut statement = self.prepare(
-            "SELECT seq, record, NULL AS replay_id FROM replays WHERE seq > ?1 AND seq <= ?2
-             UNION ALL SELECT seq, NULL, replay_id FROM feedback WHERE seq > ?1 AND seq <= ?2
-             UNION ALL SELECT seq, NULL, replay_id FROM evidence WHERE seq > ?1 AND seq <= ?2
+            "SELECT seq, record, NULL AS replay_id, NULL AS turn FROM replays WHERE seq > ?1 AND seq <= ?2
+             UNION ALL SELECT seq, NULL, replay_id, NULL FROM feedback WHERE seq > ?1 AND seq <= ?2
+             UNION ALL SELECT seq, NULL, replay_id, NULL FROM evidence WHERE seq > ?1 AND seq <= ?2
+             UNION ALL SELECT seq, NULL, NULL, turn FROM turns WHERE seq > ?1 AND seq <= ?2
              ORDER BY seq LIMIT ?3",
         )?;
         let rows = statement.query_map(params![after, through, PAGE], Event::of).map_err(&read)?;

@@ -76,7 +76,8 @@ impl Log {
             let sql = format!(
                 "DELETE FROM snapshots WHERE {streamed}
                  AND version NOT IN (SELECT version FROM snapshots WHERE {streamed} ORDER BY version DESC LIMIT {KEPT})
-                 AND version NOT IN (SELECT version FROM snapshot_marks WHERE name IS NOT NULL OR state = 'canary')"
+                 AND version NOT IN (SELECT version FROM snapshot_marks WHERE name IS NOT NULL OR state = 'canary')
+                 AND tag NOT LIKE 'weekly-%'"
             );
             self.execute(&sql, [])?;
         }
@@ -115,18 +116,5 @@ impl View<'_> {
             each(&serde_json::from_str(&text).map_err(broken("be understood: a record"))?, reward);
         }
         Ok(())
-    }
-
-    /// The newest `count` records with their rewards.
-    pub fn newest(&self, count: u32) -> Result<Vec<(ReplayRecord, f64)>, LogError> {
-        let read = failed("be read");
-        let mut statement = self.prepare("SELECT record, reward FROM replays ORDER BY seq DESC LIMIT ?1")?;
-        let rows =
-            statement.query_map([count], |r| Ok((r.get::<_, String>(0)?, r.get(1)?))).map_err(&read)?;
-        rows.map(|row| {
-            let (text, reward) = row.map_err(&read)?;
-            Ok((serde_json::from_str(&text).map_err(broken("be understood: a record"))?, reward))
-        })
-        .collect()
     }
 }

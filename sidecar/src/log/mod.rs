@@ -1,10 +1,12 @@
 //! The replay log: one SQLite file that is the truth. Everything learned can be built again from it.
 //!
-//! Replays, feedback and other evidence share one sequence number, so that a rebuild sees all in exactly the order in which they
-//! were learned. This room owns the file, its tables and its SQL; it must not know what is learned from it.
+//! Replays, feedback, other evidence and turns share one sequence number, so that a rebuild sees all in exactly the order in
+//! which they were learned. This room owns the file, its tables and its SQL; it must not know what is learned from it.
 
+mod checkpoints;
 mod events;
 mod evidence;
+mod history;
 mod marks;
 mod read;
 mod write;
@@ -15,15 +17,17 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+pub use checkpoints::{Checkpoint, time_of};
 pub use events::{Event, Rated, Replay, View};
 pub use evidence::Heard;
+pub use history::Change;
 pub use read::{Filter, Reader, RouteShare, SnapshotRow, Stored, Summary};
 pub use write::Log;
 
 /// Name of the log's file within the data directory.
 pub const FILE: &str = "replay.db";
 
-/// Version of the tables.
+/// Version of the tables. New tables are made where they are missing.
 const TABLES: i64 = 2;
 
 /// What makes the tables of a version into those of the next.
@@ -33,6 +37,7 @@ const UPGRADES: [(i64, &str); 1] = [(
    ALTER TABLE pending_feedback ADD COLUMN weight REAL NOT NULL DEFAULT 1.0;",
 )];
 
+/// `turns` are what the loop itself decided, events like the others. `checkpoints` stand in for the events up to theirs.
 /// `pending_feedback` holds what came before its record: batches of records are up to a flush behind the answers.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS replays(
@@ -44,6 +49,10 @@ CREATE INDEX IF NOT EXISTS replays_by_model ON replays(model, seq);
 CREATE TABLE IF NOT EXISTS feedback(
   seq INTEGER PRIMARY KEY, replay_id TEXT NOT NULL, rater TEXT NOT NULL, time_ms INTEGER NOT NULL,
   feedback TEXT NOT NULL, weight REAL NOT NULL DEFAULT 1.0, UNIQUE(replay_id, rater));
+CREATE TABLE IF NOT EXISTS turns(seq INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, turn TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS checkpoints(
+  id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, proposal INTEGER, time_ms INTEGER NOT NULL, kind TEXT NOT NULL,
+  adopted INTEGER NOT NULL, state BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS pending_feedback(
   seq INTEGER PRIMARY KEY, replay_id TEXT NOT NULL, rater TEXT NOT NULL, time_ms INTEGER NOT NULL,
   feedback TEXT NOT NULL, weight REAL NOT NULL DEFAULT 1.0, UNIQUE(replay_id, rater));

@@ -28,6 +28,10 @@ impl Log {
         let open = failed("be opened");
         let conn = Connection::open(path).map_err(&open)?;
         conn.busy_timeout(Duration::from_secs(5)).map_err(&open)?;
+        // Before the first table: only then a file is made so that deleted pages can be given back one by one.
+        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(&open)?;
+        // Deleted prompts are overwritten.
+        conn.pragma_update(None, "secure_delete", "ON").map_err(&open)?;
         // FULL: a commit is on the disk before it is acknowledged, also when the machine itself goes down.
         conn.pragma_update(None, "journal_mode", "WAL").map_err(&open)?;
         conn.pragma_update(None, "synchronous", "FULL").map_err(&open)?;
@@ -67,7 +71,8 @@ impl Log {
     pub fn last_seq(&self) -> Result<i64, LogError> {
         self.number(
             "SELECT max(ifnull((SELECT max(seq) FROM replays), 0), ifnull((SELECT max(seq) FROM feedback), 0),
-             ifnull((SELECT max(seq) FROM evidence), 0))",
+             ifnull((SELECT max(seq) FROM evidence), 0), ifnull((SELECT max(seq) FROM turns), 0),
+             ifnull((SELECT max(seq) FROM checkpoints), 0))",
         )
     }
 
@@ -232,6 +237,11 @@ impl Log {
         View::of(&self.conn)
     }
 
+    /// Its connection, for what is no change of rows.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
     pub(super) fn take_seq(&mut self) -> i64 {
         self.next_seq += 1;
         self.next_seq - 1
@@ -242,8 +252,13 @@ impl Log {
     }
 
     pub(super) fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<(), LogError> {
+        self.changes(sql, params).map(drop)
+    }
+
+    /// The same, and how many rows it changed.
+    pub(super) fn changes(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize, LogError> {
         let done = self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params));
-        done.map(drop).map_err(failed("be written"))
+        done.map_err(failed("be written"))
     }
 
     fn number(&self, sql: &str) -> Result<i64, LogError> {

@@ -24,8 +24,8 @@ pub use push::{Pusher, run as push};
 pub struct Published {
     /// Its version.
     pub version: u64,
-    /// The configuration it was made of.
-    pub routing: Arc<Routing>,
+    /// The configuration it was made of, before anything was tuned.
+    pub configured: Arc<Routing>,
     /// The signed blob.
     pub blob: Bytes,
 }
@@ -64,25 +64,25 @@ impl Publisher {
     }
 
     async fn publish(&mut self, known: &Arc<Knowledge>) -> Result<Published, String> {
-        let (version, created_ms, tag) = (known.version, now_ms(), known.tag);
+        let (version, created_ms, tag) = (known.version, now_ms(), known.tag.clone());
         if let Some(trial) = known.trial.as_ref().filter(|t| t.snapshot.meta.version != self.tried) {
             // By itself as well, for those who look at it later.
             let (meta, candidate) = (&trial.snapshot.meta, Arc::clone(&trial.snapshot));
             let blob = self.signed(move || Ok(Snapshot::clone(&candidate))).await?;
             let (version, created_ms) = (meta.version, meta.created_ms);
-            self.keep(NewSnapshot { version, created_ms, tag: "candidate", blob }).await?;
+            self.keep(NewSnapshot { version, created_ms, tag: "candidate".into(), blob }).await?;
             self.tried = version;
         }
         let learned = Arc::clone(known);
         let blob = self.signed(move || build(&learned, created_ms)).await?;
-        self.keep(NewSnapshot { version, created_ms, tag, blob: blob.clone() }).await?;
+        self.keep(NewSnapshot { version, created_ms, tag: tag.clone(), blob: blob.clone() }).await?;
         self.metrics.snapshots.inc();
         self.metrics.snapshot_version.set(i64::try_from(version).unwrap_or(i64::MAX));
-        match tag {
+        match tag.as_ref() {
             "stream" => log::debug!("snapshot {version} ({tag}, {} bytes)", blob.len()),
             _ => info!("snapshot {version} ({tag}, {} bytes)", blob.len()),
         }
-        Ok(Published { version, routing: Arc::clone(&known.routing), blob })
+        Ok(Published { version, configured: Arc::clone(&known.configured), blob })
     }
 
     /// The signed blob of what `build` makes, where waiting is allowed.

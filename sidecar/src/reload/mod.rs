@@ -181,7 +181,8 @@ impl Reloader {
 
     /// Waits for the first snapshot of `routing`.
     async fn first_version(&mut self, routing: &Arc<Routing>) -> Result<u64, String> {
-        let made = self.published.wait_for(|p| p.as_ref().is_some_and(|p| Arc::ptr_eq(&p.routing, routing)));
+        let of = |p: &Published| Arc::ptr_eq(&p.configured, routing);
+        let made = self.published.wait_for(|p| p.as_ref().is_some_and(of));
         match tokio::time::timeout(SNAPSHOT, made).await {
             Ok(Ok(published)) => Ok(published.as_ref().map_or(0, |p| p.version)),
             _ => Err("the new configuration is in use here, but no snapshot of it could be made".into()),

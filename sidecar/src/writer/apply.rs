@@ -4,11 +4,12 @@ use dragoman_core::chain::Chain;
 use dragoman_core::replay::ReplayRecord;
 use dragoman_core::reward::{Evidence, Reward};
 
+use super::propose::Lookout;
 use super::rebuild::revise;
 use super::{Ingested, MAX_PENDING, NewSnapshot, Rating, Said};
 use crate::guard::Guard;
 use crate::learn::State;
-use crate::log::{Log, LogError, Rated};
+use crate::log::{Log, LogError, Rated, time_of};
 use crate::metrics::Metrics;
 
 /// The log and what was learned from it: always changed together.
@@ -21,6 +22,8 @@ pub(super) struct Books {
     pub(super) chain: Chain,
     /// Whether anything was learned since the last publish.
     pub(super) changed: bool,
+    /// When to tune signals again.
+    pub(super) lookout: Lookout,
 }
 
 // === impl Books ===
@@ -36,6 +39,7 @@ impl Books {
             let outcome = self.state.observe(record);
             self.log.add_replay(record, &outcome)?;
             self.guard.see(record, outcome.reward.total);
+            self.lookout.saw(record.time_ms);
             self.changed |= outcome.ordinal.is_some();
             result.accepted += 1;
             if record.route.is_some() && outcome.ordinal.is_none() {
@@ -53,6 +57,11 @@ impl Books {
         if let Some(rating) = self.count(said)? {
             return Ok(rating);
         }
+        let horizon = self.log.view().horizon_ms()?;
+        // Older than anything that is kept: it did come, and went.
+        if time_of(&said.replay_id).is_some_and(|time| time < horizon) {
+            return Ok(Rating::TooOld);
+        }
         if self.log.pending()? >= MAX_PENDING {
             return Ok(Rating::TooManyWaiting);
         }
@@ -61,7 +70,7 @@ impl Books {
     }
 
     pub(super) fn keep(&mut self, snapshot: &NewSnapshot) -> Result<(), LogError> {
-        self.log.add_snapshot(snapshot.version, snapshot.created_ms, snapshot.tag, &snapshot.blob)
+        self.log.add_snapshot(snapshot.version, snapshot.created_ms, &snapshot.tag, &snapshot.blob)
     }
 
     /// Counts feedback on a record that is here; `None` if it is not.

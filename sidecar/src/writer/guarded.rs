@@ -34,8 +34,6 @@ type Reply<T> = oneshot::Sender<Result<T, String>>;
 
 /// What the guard, or somebody, asks of the loop.
 pub(super) enum Order {
-    /// Knowledge that is to go on trial first.
-    Offer(Box<Knowledge>, Reply<()>),
     /// A candidate was judged by the log.
     Validated(Box<Result<Validated, String>>),
     /// Back to an earlier snapshot.
@@ -61,7 +59,7 @@ pub struct RolledBack {
 pub(super) struct Validated {
     /// Of the configuration that it was made under.
     generation: u64,
-    proposal: Option<u64>,
+    proposal: Option<i64>,
     snapshot: Snapshot,
     holdout: Holdout,
 }
@@ -69,12 +67,6 @@ pub(super) struct Validated {
 // === impl Writer ===
 
 impl Writer {
-    /// Offers knowledge that is not to go live before it was tried, where the guard is configured so; the newest that
-    /// waits takes the place of older ones.
-    pub async fn offer(&self, knowledge: Knowledge) -> Result<Result<(), String>, Refused> {
-        self.ask(|reply| Command::Guard(Order::Offer(Box::new(knowledge), reply))).await
-    }
-
     /// Publishes an earlier snapshot's parameters at once, by default those before the last step that was not streamed,
     /// and nothing else until [`Writer::resume`].
     pub async fn roll_back(&self, version: Option<u64>) -> Result<Result<RolledBack, String>, Refused> {
@@ -127,7 +119,6 @@ impl Loop {
         }
         // Whoever asked may have left; the deed stands.
         match order {
-            Order::Offer(knowledge, reply) => drop(reply.send(Ok(self.offer(*knowledge)?))),
             Order::Validated(found) => self.validated(*found)?,
             Order::RollBack(version, reply) => drop(reply.send(self.roll_back(version)?)),
             Order::Resume(reply) => drop(reply.send(Ok(self.resume()?))),
@@ -137,27 +128,26 @@ impl Loop {
         Ok(())
     }
 
-    /// Knowledge that is to be tried: at once, or after what is on trial now.
-    pub(super) fn offer(&mut self, knowledge: Knowledge) -> Result<(), LogError> {
-        let Some(proposal) =
-            knowledge.candidate.filter(|_| self.books.guard.config.canary != CanaryMode::None)
-        else {
-            self.rules.routing = Arc::clone(&knowledge.routing);
-            self.send(knowledge.tag);
-            return match knowledge.candidate {
-                Some(proposal) => {
-                    let what = json!({"why": "guard.canary is none"});
-                    self.note("canary_skipped", &what, |books| books.judged(proposal, true))
-                }
-                None => Ok(()),
-            };
-        };
+    /// A proposal that is to be tried: at once, or after what is on trial now.
+    pub(super) fn offer(&mut self, proposal: i64, knowledge: Knowledge) -> Result<(), LogError> {
+        if self.books.guard.config.canary == CanaryMode::None {
+            let what = json!({"proposal": proposal, "why": "guard.canary is none"});
+            self.note("canary_skipped", &what, |_| Ok(()))?;
+            self.judged(proposal, true)?;
+            self.publish("proposal");
+            return Ok(());
+        }
         if let Some(older) = self.books.guard.waiting.replace(knowledge).and_then(|k| k.candidate) {
-            let what = json!({"proposal": older, "why": format!("proposal {proposal} took its place")});
-            self.note("canary_refused", &what, |books| books.judged(older, false))?;
+            self.refuse(older, &format!("proposal {proposal} took its place"))?;
         }
         self.next_trial();
         Ok(())
+    }
+
+    /// A proposal gets no traffic.
+    fn refuse(&mut self, proposal: i64, why: &str) -> Result<(), LogError> {
+        self.note("canary_refused", &json!({"proposal": proposal, "why": why}), |_| Ok(()))?;
+        self.judged(proposal, false)
     }
 
     /// The next candidate's turn, if there is one and nothing is in its way.
@@ -180,7 +170,7 @@ impl Loop {
         let Knowledge { learner, routing, signals, candidate: proposal, .. } = knowledge;
         let (version, generation) = (self.take_version(), self.books.guard.generation);
         let live = self.books.state.learner().clone();
-        let (in_use, reads) = (Arc::clone(&self.rules.routing), Arc::clone(&self.rules.signals));
+        let (in_use, reads) = (self.tuned(), Arc::clone(&self.rules.signals));
         let (pinned, path, range) = (self.books.guard.pinned.clone(), self.path.clone(), self.rules.range);
         let (count, limit) = (self.books.guard.config.holdout, self.books.guard.config.limits.reward);
         let made = move || -> Result<Validated, String> {
@@ -194,7 +184,7 @@ impl Loop {
                 None => build(live, &in_use, reads)?,
             };
             let conn = open_reader(&path).map_err(|e| e.to_string())?;
-            let records = View::of(&conn).newest(count).map_err(|e| e.to_string())?;
+            let records = View::of(&conn).newest(i64::MAX, count as usize).map_err(|e| e.to_string())?;
             let holdout = weigh(&live, &snapshot, &records, range, limit);
             Ok(Validated { generation, proposal, snapshot, holdout })
         };
@@ -220,7 +210,8 @@ impl Loop {
             info!("candidate {version} gets no traffic: {why}");
             self.books.metrics.guard.ended.with_label_values(&["refused"]).inc();
             let what = json!({"version": version, "proposal": proposal, "why": why, "holdout": holdout});
-            self.note("canary_refused", &what, |books| books.judged_if(proposal, false))?;
+            self.note("canary_refused", &what, |_| Ok(()))?;
+            proposal.map_or(Ok(()), |proposal| self.judged(proposal, false))?;
             self.next_trial();
             return Ok(());
         }
@@ -272,13 +263,8 @@ impl Loop {
             evidence.latency_ratio
         );
         let (kind, proposal) = (format!("canary_{state}"), trial.proposal);
-        if promoted {
-            self.rules.routing = Arc::new(trial.snapshot.meta.routing.clone());
-        }
-        self.note(&kind, &what, |books| {
-            books.log.mark_canary(version, state)?;
-            books.judged_if(proposal, promoted)
-        })?;
+        self.note(&kind, &what, |books| books.log.mark_canary(version, state))?;
+        proposal.map_or(Ok(()), |proposal| self.judged(proposal, promoted))?;
         self.books.metrics.guard.ended.with_label_values(&[state]).inc();
         let (value, limit) = (Some(evidence.reward_difference), None);
         self.books.guard.tell(Notice { kind, raised: true, message, value, limit, time: now_ms() });
@@ -367,8 +353,7 @@ impl Loop {
             warn!("the configuration was changed: what is learned is published again, the rollback is over");
         }
         if let Some(proposal) = guard.waiting.take().and_then(|k| k.candidate) {
-            let what = json!({"proposal": proposal, "why": "the configuration was changed"});
-            self.note("canary_refused", &what, |books| books.judged(proposal, false))?;
+            self.refuse(proposal, "the configuration was changed")?;
         }
         Ok(())
     }
@@ -379,10 +364,8 @@ impl Loop {
         let (version, evidence) = (trial.snapshot.meta.version, rollout.evidence(&self.books.guard.config));
         let what = json!({"version": version, "proposal": trial.proposal, "why": why, "evidence": evidence});
         self.books.metrics.guard.ended.with_label_values(&["withdrawn"]).inc();
-        self.note("canary_withdrawn", &what, |books| {
-            books.log.mark_canary(version, "withdrawn")?;
-            books.judged_if(trial.proposal, false)
-        })
+        self.note("canary_withdrawn", &what, |books| books.log.mark_canary(version, "withdrawn"))?;
+        trial.proposal.map_or(Ok(()), |proposal| self.judged(proposal, false))
     }
 
     /// Looks at the traffic as a whole.
@@ -434,20 +417,4 @@ impl Loop {
 /// A new one for each rollout; the clock's, should the system have no randomness.
 fn salt() -> [u64; 2] {
     [0; 2].map(|_: u64| OsRng.try_next_u64().unwrap_or_else(|_| now_ms()))
-}
-
-impl Books {
-    /// A proposal's trial has ended: it is promoted, or it is not.
-    pub(super) fn judged(&mut self, proposal: u64, promoted: bool) -> Result<(), LogError> {
-        self.log.audit(
-            now_ms(),
-            "proposal_judged",
-            &json!({"proposal": proposal, "promoted": promoted}).to_string(),
-        )
-    }
-
-    /// The same, where the candidate was a proposal at all.
-    fn judged_if(&mut self, proposal: Option<u64>, promoted: bool) -> Result<(), LogError> {
-        proposal.map_or(Ok(()), |proposal| self.judged(proposal, promoted))
-    }
 }

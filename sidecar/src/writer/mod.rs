@@ -5,18 +5,28 @@
 //! after it. This room must not know HTTP, Envoy or how a snapshot is made.
 
 mod apply;
+mod books;
+mod chores;
 mod guarded;
 mod hear;
+mod offline;
+mod propose;
+mod publishing;
 mod rebuild;
+mod retain;
 mod run;
+mod timetable;
+mod train;
 mod verify;
 
+use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dragoman_core::config::{AlertsConfig, Config, GuardConfig, Routing};
+use dragoman_core::config::{AlertsConfig, Config, GuardConfig, OptimizerConfig, Retention, Routing};
 use dragoman_core::evaluate::Range;
 use dragoman_core::learner::Learner;
 use dragoman_core::replay::ReplayRecord;
@@ -29,9 +39,13 @@ use crate::guard::Trial;
 use crate::key::Secrets;
 use crate::learn::State;
 use crate::metrics::Metrics;
+use crate::report;
 
 pub use guarded::RolledBack;
+pub use offline::train as train_offline;
 pub use run::{Setup, start};
+pub use timetable::{Chore, Schedule, When};
+pub use train::{Proposal, Trained};
 
 /// Commands that may wait; one more is refused, so that a slow disk shows at the door and not in memory.
 const QUEUE: usize = 256;
@@ -47,17 +61,19 @@ const PENDING_MS: u64 = 3_600_000;
 pub struct Knowledge {
     /// A copy of the learner.
     pub learner: Learner,
-    /// The configuration that it is published with.
+    /// The configuration that it is published with, tuned.
     pub routing: Arc<Routing>,
+    /// The configuration itself.
+    pub configured: Arc<Routing>,
     /// What embeddings are read with there.
     pub signals: Arc<SignalModel>,
     /// Why it is published: `start`, `stream`, `batch`, `reload`; `canary`, `widen`, `withdraw`, `promote` as a trial goes
-    /// on; `rollback`, `resume`.
-    pub tag: &'static str,
+    /// on; `proposal`, `rollback`, `resume`, `weekly-YEAR-WEEK`.
+    pub tag: Cow<'static, str>,
     /// The version of its snapshot.
     pub version: u64,
     /// The proposal that it is, to be tried first; `None` goes live at once.
-    pub candidate: Option<u64>,
+    pub candidate: Option<i64>,
     /// What is on trial beside it.
     pub trial: Option<Trial>,
     /// Published instead of what was learned.
@@ -77,8 +93,14 @@ pub struct Rules {
     pub signals: Arc<SignalModel>,
     /// At most one streamed publish in this time.
     pub publish_every: Duration,
-    /// Time between rebuilds.
-    pub batch_every: Duration,
+    /// What is done by the clock.
+    pub schedule: Schedule,
+    /// How long the log is kept.
+    pub retention: Retention,
+    /// How signals are tuned.
+    pub optimizer: OptimizerConfig,
+    /// Where reports go.
+    pub reports: PathBuf,
     /// How long a new record waits for earlier ones of its conversation, milliseconds: see [`Chain`].
     pub hold_ms: u64,
     /// Rewards that are possible.
@@ -100,7 +122,10 @@ impl Rules {
             routing: Arc::new(secrets.put_into(&config.routing)),
             signals,
             publish_every: Duration::from_millis(config.learner.publish_ms),
-            batch_every: Duration::from_secs(config.learner.batch_seconds),
+            schedule: timetable::schedule(config),
+            retention: config.retention,
+            optimizer: config.optimizer,
+            reports: report::folder(config),
             // Each worker sends what it has once in this time.
             hold_ms: 2 * u64::from(config.replay.flush_ms),
             range: Range { low, high },
@@ -130,6 +155,8 @@ pub enum Rating {
     Waiting,
     /// Too much feedback waits for records.
     TooManyWaiting,
+    /// The record is older than what the log keeps.
+    TooOld,
 }
 
 /// Feedback on one record.
@@ -166,7 +193,7 @@ pub struct NewSnapshot {
     /// When it was built, milliseconds since the Unix epoch.
     pub created_ms: u64,
     /// See [`Knowledge::tag`].
-    pub tag: &'static str,
+    pub tag: Cow<'static, str>,
     /// The signed blob.
     pub blob: Bytes,
 }
@@ -183,6 +210,12 @@ enum Command {
     Guard(guarded::Order),
     /// A rebuild beside the loop has ended.
     Verified(Result<verify::Verdict, String>),
+    /// Learn everything anew.
+    Train(oneshot::Sender<Result<Trained, String>>),
+    /// A retrain beside the loop has ended.
+    Trained(Result<Option<train::Anew>, String>),
+    /// A checkpoint for the log's old end is there.
+    Retained(Result<Option<retain::Horizon>, String>),
     Stop,
 }
 
@@ -229,6 +262,15 @@ impl Writer {
     /// learned again from the log first. `what` changed, for the audit.
     pub async fn reload(&self, rules: Rules, what: String) -> Result<(), Refused> {
         self.ask(|reply| Command::Reload(Box::new(rules), what, reply)).await
+    }
+
+    /// Learns everything anew, now; a retrain under way is waited for.
+    ///
+    /// # Errors
+    ///
+    /// The outer one: it was not begun. The inner one, a sentence: it failed.
+    pub async fn train(&self) -> Result<Result<Trained, String>, Refused> {
+        self.ask(Command::Train).await
     }
 
     /// Ends the loop after everything that waits is done.

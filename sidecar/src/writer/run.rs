@@ -7,12 +7,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dragoman_core::chain::Chain;
-use dragoman_core::config::Routing;
 use log::{error, info, warn};
 use tokio::sync::{mpsc, watch};
 
 use super::apply::Books;
-use super::rebuild::{relearn, relearn_and_rewrite};
+use super::chores::{Retaining, Training};
+use super::rebuild::relearn;
+use super::timetable::Timetable;
 use super::verify::{Job, Verdict};
 use super::{Command, Knowledge, PENDING_MS, QUEUE, Rules, Writer};
 use crate::clock::now_ms;
@@ -29,11 +30,9 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// How long evidence waits after it could not be written.
 const LISTEN_AGAIN_MS: u64 = 5000;
+
 /// How often the guard looks at the traffic as a whole.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// The fact that says by which rules the log's rows were counted.
-const COUNTED_BY: &str = "counted_by";
 
 /// What the loop starts from.
 pub struct Setup {
@@ -63,23 +62,25 @@ pub(super) struct Loop {
     pub(super) path: PathBuf,
     pub(super) own: SyncSender<Command>,
     /// Version of the last snapshot that was asked for.
-    version: u64,
+    pub(super) version: u64,
+    pub(super) knowledge: watch::Sender<Option<Arc<Knowledge>>>,
+    pub(super) next_publish: Instant,
     next_look: Instant,
-    knowledge: watch::Sender<Option<Arc<Knowledge>>>,
-    next_publish: Instant,
-    next_batch: Instant,
     next_sweep: Instant,
     /// Evidence is not written before this time, milliseconds since the Unix epoch.
     listen_from: u64,
-    verifying: Option<Verifying>,
+    pub(super) timetable: Timetable,
+    pub(super) verifying: Option<Verifying>,
+    pub(super) training: Option<Training>,
+    pub(super) retaining: Retaining,
 }
 
 /// A rebuild that is under way beside the loop.
-struct Verifying {
+pub(super) struct Verifying {
     /// The last event it learns.
     through: i64,
     /// Whether the rules have changed since: then it says nothing of what is learned now.
-    outdated: bool,
+    pub(super) outdated: bool,
 }
 
 /// Starts the loop on a thread of its own. It is ready once it publishes its first knowledge; the thread ends
@@ -105,8 +106,7 @@ impl Loop {
         let started = Instant::now();
         let guard = Guard::new(rules.guard.clone(), rules.alerts.clone(), notices, metrics.clone());
         let chain = Chain::new(rules.blank.window_ms(), rules.hold_ms);
-        let mut books = Books { log, state: rules.blank.clone(), guard, metrics, chain, changed: false };
-        books.recall()?;
+        let mut books = Books::open(log, &rules.blank, guard, chain, metrics)?;
         books.relink(&rules, now_ms())?;
         books.log.begin()?;
         books.log.audit(now_ms(), "start", &format!("version {}", env!("CARGO_PKG_VERSION")))?;
@@ -114,23 +114,30 @@ impl Loop {
         let events = books.log.last_seq()?;
         info!("learned {events} events from {} again in {:.1?}", path.display(), started.elapsed());
         let now = Instant::now();
+        let timetable = books.timetable(&rules)?;
         let mut running = Self {
             _lock: lock,
             version: books.log.last_version()?,
-            next_look: now + LOOK,
             books,
-            next_batch: now + rules.batch_every,
             rules,
             path,
             own,
             knowledge,
             next_publish: now,
+            next_look: now + LOOK,
             next_sweep: now + SWEEP,
             listen_from: 0,
+            timetable,
             verifying: None,
+            training: None,
+            retaining: Retaining::new(),
         };
         running.remember_guard()?;
         running.publish("start");
+        let on_trial = running.books.guard.trial.as_ref().and_then(|(trial, _)| trial.proposal);
+        for proposal in running.books.waiting()?.into_iter().filter(|p| Some(*p) != on_trial) {
+            running.put_forward(proposal)?;
+        }
         Ok(running)
     }
 
@@ -142,7 +149,7 @@ impl Loop {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => running = false,
             }
-            self.on_time()?;
+            self.on_time().or_else(|e| self.take_back(&e))?;
             self.listen(now_ms())?;
         }
         self.keep_memory()?;
@@ -156,8 +163,7 @@ impl Loop {
     /// Does `first` and what waits behind it in one transaction. False when the loop is to end.
     fn group(&mut self, first: Command, receiver: &Receiver<Command>) -> Result<bool, LogError> {
         let commands = std::iter::once(first).chain(receiver.try_iter()).take(GROUP);
-        let (mut answers, mut running, mut verdict, mut reload) = (Vec::new(), true, None, None);
-        let mut orders = Vec::new();
+        let (mut answers, mut running, mut after) = (Vec::new(), true, Vec::new());
         let written = (|| {
             self.books.log.begin()?;
             for command in commands {
@@ -166,10 +172,10 @@ impl Loop {
                         running = false;
                         break;
                     }
-                    Command::Verified(found) => verdict = Some(found),
-                    Command::Guard(order) => orders.push(order),
-                    Command::Reload(rules, what, reply) => reload = Some((rules, what, reply)),
-                    asked => answers.push(self.apply(asked)?),
+                    Command::Ingest(..) | Command::Rate(..) | Command::Score(..) | Command::Keep(..) => {
+                        answers.push(self.apply(command)?);
+                    }
+                    own => after.push(own),
                 }
             }
             self.books.log.commit()
@@ -179,16 +185,11 @@ impl Loop {
             // The answers are dropped unsent: their callers hear that nothing was kept.
             Err(e) => self.take_back(&e)?,
         }
-        if let Some(found) = verdict {
-            self.settle(found)?;
+        for command in after {
+            self.apart(command)?;
         }
-        orders.into_iter().try_for_each(|order| self.order(order))?;
-        self.judge()?;
-        if let Some((rules, what, reply)) = reload {
-            self.books.metrics.queue_depth.dec();
-            self.reload(*rules, &what)?;
-            // Whoever asked may have left; the deed stands.
-            let _ = reply.send(());
+        if let Err(e) = self.judge().and_then(|()| self.tune()) {
+            self.take_back(&e)?;
         }
         self.books.show();
         Ok(running)
@@ -211,10 +212,32 @@ impl Loop {
                 self.books.keep(&snapshot)?;
                 Ok(later(reply, ()))
             }
-            Command::Verified(_) | Command::Guard(_) | Command::Reload(..) | Command::Stop => {
-                Ok(Box::new(|| ()))
-            }
+            _ => Ok(Box::new(|| ())),
         }
+    }
+
+    /// Commands with transactions of their own. One that could not be written is taken back.
+    fn apart(&mut self, command: Command) -> Result<(), LogError> {
+        let done = match command {
+            Command::Verified(found) => self.settle(found),
+            Command::Guard(order) => self.order(order),
+            Command::Trained(anew) => self.trained(anew),
+            Command::Retained(horizon) => self.retained(horizon),
+            Command::Train(reply) => {
+                self.books.metrics.queue_depth.dec();
+                self.train(Some(reply));
+                Ok(())
+            }
+            Command::Reload(rules, what, reply) => {
+                self.books.metrics.queue_depth.dec();
+                self.reload(*rules, &what)?;
+                // Whoever asked may have left; the deed stands.
+                let _ = reply.send(());
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        done.or_else(|e| self.take_back(&e))
     }
 
     /// The learner may hold what the log does not: it is built again from what is written.
@@ -222,8 +245,7 @@ impl Loop {
         error!("{why}; nothing of this group was kept, its senders are told to send again");
         self.books.metrics.write_failures.inc();
         self.books.log.rollback()?;
-        self.books.state = self.rules.blank.clone();
-        self.books.recall()?;
+        self.books.recall(&self.rules.blank)?;
         self.books.relink(&self.rules, now_ms())?;
         let Books { guard, log, .. } = &mut self.books;
         guard.recount(log.view())
@@ -250,11 +272,12 @@ impl Loop {
         let relearn = rules.blank != self.rules.blank;
         self.rules = rules;
         self.drop_trials()?;
-        self.next_batch = Instant::now() + self.rules.batch_every;
+        self.timetable = self.books.timetable(&self.rules)?;
         if relearn {
-            self.books.state = self.rules.blank.clone();
-            self.books.recall()?;
+            self.books.recall(&self.rules.blank)?;
             self.verifying.iter_mut().for_each(|job| job.outdated = true);
+            self.training.iter_mut().for_each(|job| job.outdated = true);
+            self.retaining.outdated = true;
         }
         self.books.chain.set_window(self.rules.blank.window_ms());
         self.books.log.begin()?;
@@ -266,11 +289,13 @@ impl Loop {
 
     fn until_next(&self) -> Duration {
         let publish = self.books.changed.then_some(self.next_publish);
-        let at = [Some(self.next_batch), Some(self.next_sweep), Some(self.next_look), publish];
-        let next = at.into_iter().flatten().min();
-        let next = next.map_or(SWEEP, |at| at.saturating_duration_since(Instant::now()));
-        let listen = self.books.chain.due().map(|due| due.max(self.listen_from).saturating_sub(now_ms()));
-        listen.map_or(next, |ms| next.min(Duration::from_millis(ms)))
+        let at = [Some(self.next_look), Some(self.next_sweep), Some(self.retaining.next()), publish];
+        let timer = at.into_iter().flatten().min();
+        let timer = timer.map_or(SWEEP, |at| at.saturating_duration_since(Instant::now()));
+        let listen = self.books.chain.due().map(|due| due.max(self.listen_from));
+        let clock = [self.timetable.next(), listen].into_iter().flatten().min();
+        let clock = clock.map(|at| Duration::from_millis(at.saturating_sub(now_ms())));
+        clock.map_or(timer, |clock| clock.min(timer))
     }
 
     fn on_time(&mut self) -> Result<(), LogError> {
@@ -282,10 +307,7 @@ impl Loop {
         if self.books.changed && now >= self.next_publish {
             self.publish("stream");
         }
-        if now >= self.next_batch {
-            self.next_batch = now + self.rules.batch_every;
-            self.verify();
-        }
+        self.chores();
         if now >= self.next_sweep {
             self.next_sweep = now + SWEEP;
             match self.books.log.drop_pending(now_ms().saturating_sub(PENDING_MS)) {
@@ -298,67 +320,12 @@ impl Loop {
         Ok(())
     }
 
-    /// Publishes what was learned, as far as the guard lets it: while publishing is held, or what is streamed is tried
-    /// first and something else is on trial, it waits and grows.
-    fn publish(&mut self, tag: &'static str) {
-        self.next_publish = Instant::now() + self.rules.publish_every;
-        let streamed = matches!(tag, "stream" | "batch");
-        let guard = &self.books.guard;
-        if streamed && (guard.held().is_some() || guard.tries_streams() && !self.is_free()) {
-            return;
-        }
-        self.books.changed = false;
-        if streamed && guard.tries_streams() {
-            let knowledge = self.known(tag);
-            return self.validate(knowledge);
-        }
-        if guard.tries_streams() && guard.pinned.is_none() {
-            let routing = Routing::clone(&self.rules.routing);
-            let approved = self.books.state.learner().snapshot(routing, self.version, now_ms());
-            let approved = approved.and_then(|s| s.with_signals(Arc::clone(&self.rules.signals)));
-            // One that cannot be built cannot be published either, which says why.
-            self.books.guard.pinned = approved.ok().map(Arc::new);
-        }
-        self.send(tag);
-    }
-
-    /// What is known now, as the next version.
-    fn known(&mut self, tag: &'static str) -> Knowledge {
-        let guard = &self.books.guard;
-        Knowledge {
-            learner: self.books.state.learner().clone(),
-            routing: Arc::clone(&self.rules.routing),
-            signals: Arc::clone(&self.rules.signals),
-            tag,
-            version: self.version + 1,
-            candidate: None,
-            trial: guard.trial.as_ref().map(|(trial, _)| trial.clone()),
-            pinned: guard.pinned.clone(),
-            alpha: guard.alpha(),
-        }
-    }
-
-    /// Sends what is known on its way; gives its version.
-    pub(super) fn send(&mut self, tag: &'static str) -> u64 {
-        self.books.show();
-        let knowledge = self.known(tag);
-        // Nobody listens only while the sidecar stops.
-        drop(self.knowledge.send(Some(Arc::new(knowledge))));
-        self.take_version()
-    }
-
-    /// The next version is somebody's.
-    pub(super) fn take_version(&mut self) -> u64 {
-        self.version += 1;
-        self.version
-    }
-
     /// Starts a rebuild on a thread of its own, so that records are taken in meanwhile.
-    fn verify(&mut self) {
+    pub(super) fn verify(&mut self) {
         let Ok(through) = self.books.log.last_seq() else { return };
         if self.verifying.is_some() {
             return warn!(
-                "the last rebuild from the log is still running; learner.batch_seconds is short for it"
+                "the last rebuild from the log is still running; schedule.batch is too often for it"
             );
         }
         let job = Job {
@@ -367,11 +334,8 @@ impl Loop {
             streamed: self.books.state.clone(),
             through,
         };
-        let own = self.own.clone();
-        let work = move || drop(own.send(Command::Verified(job.run().map_err(|e| e.to_string()))));
-        match std::thread::Builder::new().name("dragoman-batch".into()).spawn(work) {
-            Ok(_) => self.verifying = Some(Verifying { through, outdated: false }),
-            Err(e) => error!("cannot start a rebuild from the log: {e}"),
+        if self.beside("dragoman-batch", move || Command::Verified(job.run().map_err(|e| e.to_string()))) {
+            self.verifying = Some(Verifying { through, outdated: false });
         }
     }
 
@@ -398,31 +362,5 @@ impl Loop {
         }
         self.publish("batch");
         Ok(())
-    }
-}
-
-// === impl Books ===
-
-impl Books {
-    /// Learns the whole log into a state that knows nothing.
-    fn recall(&mut self) -> Result<(), LogError> {
-        let rules = self.state.counted_by();
-        if self.log.fact(COUNTED_BY)?.as_deref() == Some(&rules) {
-            return relearn(self.log.view(), &mut self.state, 0, i64::MAX);
-        }
-        // The first start, or the reward or the encoder was changed since.
-        relearn_and_rewrite(&mut self.log, &mut self.state)?;
-        self.log.begin()?;
-        self.log.audit(now_ms(), "counted_by", &rules)?;
-        self.log.set_fact(COUNTED_BY, &rules)?;
-        self.log.commit()
-    }
-
-    /// Brings the metrics up to date.
-    fn show(&self) {
-        for (route, totals) in self.state.totals() {
-            self.metrics.route(route, self.state.learner().observations(route), totals);
-        }
-        self.guard.show();
     }
 }

@@ -2,10 +2,11 @@ use dragoman_core::chain::Chain;
 use dragoman_core::replay::Escalated;
 use dragoman_core::request::{Thread, ThreadHash};
 use dragoman_core::signals::{FeedbackKind, FeedbackSignal, Signals};
+use dragoman_core::snapshot::SigningKey;
 use proptest::prelude::*;
 
 use super::apply::Books;
-use super::rebuild::{relearn, relearn_and_rewrite};
+use super::rebuild::{learned, relearn, relearn_and_rewrite};
 use super::*;
 use crate::guard::Guard;
 use crate::learn::tests::state;
@@ -69,11 +70,16 @@ fn record(n: u8) -> ReplayRecord {
 
 fn books() -> (tempfile::TempDir, Books) {
     let dir = tempfile::tempdir().unwrap();
-    let log = Log::open(&crate::log::path(dir.path())).unwrap();
+    let books = books_of(dir.path());
+    (dir, books)
+}
+
+fn books_of(dir: &std::path::Path) -> Books {
+    let log = Log::open(&crate::log::path(dir)).unwrap();
     let (metrics, chain) = (Metrics::new().unwrap(), Chain::new(WINDOW_MS, 0));
     let hook = crate::guard::webhook::channel().0;
     let guard = Guard::new(GuardConfig::default(), AlertsConfig::default(), hook, metrics.clone());
-    (dir, Books { log, state: state(), guard, metrics, chain, changed: false })
+    Books::open(log, &state(), guard, chain, metrics).unwrap()
 }
 
 fn rules() -> Rules {
@@ -82,7 +88,7 @@ fn rules() -> Rules {
     let config = Config::from_value(&document).unwrap();
     let blank = State::new(config.reward, state().learner().clone());
     let secrets = Secrets::of(&SigningKey::from_bytes(&[7; 32]));
-    Rules { hold_ms: 0, ..Rules::of(&config, blank, secrets) }
+    Rules { hold_ms: 0, ..Rules::of(&config, blank, Arc::default(), secrets) }
 }
 
 /// The kinds of evidence in the log about record `n`, in order.
@@ -171,8 +177,7 @@ proptest! {
         let mut rebuilt = state();
         relearn(books.log.view(), &mut rebuilt, 0, i64::MAX).unwrap();
         prop_assert_eq!(&rebuilt, &books.state);
-        let mut rewritten = state();
-        relearn_and_rewrite(&mut books.log, &mut rewritten).unwrap();
+        let rewritten = relearn_and_rewrite(&mut books.log, &state()).unwrap();
         prop_assert_eq!(&rewritten, &books.state, "the rows were right already");
     }
 }
@@ -205,3 +210,5 @@ fn a_log_of_other_tables_is_refused_in_a_sentence() {
     std::fs::write(&path, "this is no database at all, but it is long enough to be looked at").unwrap();
     assert!(Log::open(&path).unwrap_err().to_string().contains("could not be opened"));
 }
+
+mod story;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::rebuild::relearn;
+use super::rebuild::learned;
 use crate::learn::State;
 use crate::log::{LogError, View, open_reader};
 
@@ -27,11 +27,11 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Rebuilds and compares. The log only grows, so events up to `through` stay what they were.
+    /// Rebuilds and compares. Events up to `through` stay what they were, but for old ones: the loop lets no rebuild
+    /// count that was under way when they began to go.
     pub(super) fn run(self) -> Result<Verdict, LogError> {
         let conn = open_reader(&self.path)?;
-        let mut rebuilt = self.blank;
-        relearn(View::of(&conn), &mut rebuilt, 0, self.through)?;
+        let rebuilt = learned(View::of(&conn), &self.blank, self.through)?;
         Ok(if rebuilt == self.streamed { Verdict::Same } else { Verdict::Differs(Box::new(rebuilt)) })
     }
 }

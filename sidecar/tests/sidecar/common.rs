@@ -48,6 +48,8 @@ impl House {
             },
             "encoder": {"path": dir.path()},
             "learner": {"publish_ms": 50, "forgetting": 0.99},
+            // The records are years old.
+            "retention": {"days": 0},
         });
         Self { dir, document }
     }

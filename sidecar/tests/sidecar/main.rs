@@ -16,4 +16,8 @@ mod judge;
 mod publish;
 mod reload;
 mod replays;
+mod report;
+mod retention;
 mod signals;
+mod train;
+mod tuning;

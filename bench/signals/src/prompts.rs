@@ -81,7 +81,7 @@ fn embedding_rule(rule: usize) -> EmbeddingRule {
         name: format!("near {rule}"),
         candidates: (0..NEAR.1).map(|i| format!("text {i}")).collect(),
         threshold: 0.0,
-        aggregation_method: if rule % 2 == 0 { Aggregation::Max } else { Aggregation::Mean },
+        aggregation_method: if rule.is_multiple_of(2) { Aggregation::Max } else { Aggregation::Mean },
     }
 }
 

@@ -138,7 +138,7 @@ impl SignalRules {
         let complexity = scores::complexity(&scan, &found, facts, code, math);
         let heads = &self.model.heads;
         Signals {
-            keywords: self.find_keywords(prompt, &text, &folded),
+            keywords: self.find_keywords(prompt, matches!(text, Cow::Borrowed(_)).then_some(&folded)),
             embeddings: embedding
                 .map_or(vec![], |e| embeddings::find(&self.embeddings, &self.model.candidates, e)),
             domain: embedding.map_or(Domains::default(), |e| heads.domains(e)),
@@ -168,11 +168,12 @@ impl SignalRules {
         self.cues.feedback(&self.model.heads, turn, embedding)
     }
 
-    /// `text` is the scores' window of `prompt`, and `folded` that in lower case.
-    fn find_keywords(&self, prompt: &str, text: &Cow<str>, folded: &str) -> Vec<KeywordHit> {
-        let window = window_of_bytes(prompt, KEYWORD_BYTES);
-        let same = matches!((text, &window), (Cow::Borrowed(_), Cow::Borrowed(_)));
-        self.keywords.find(&window, same.then_some(folded))
+    /// `folded` is the whole prompt in lower case, if that is at hand.
+    fn find_keywords(&self, prompt: &str, folded: Option<&String>) -> Vec<KeywordHit> {
+        match window_of_bytes(prompt, KEYWORD_BYTES) {
+            Cow::Borrowed(whole) => self.keywords.find(whole, folded.map(String::as_str)),
+            Cow::Owned(window) => self.keywords.find(&window, None),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) enum Embedder {
     /// A model, and how many tokens of a text it reads.
     Local(Arc<Encoder>, usize),
     /// A server, and the same.
-    Remote(Asker, usize),
+    Remote(Box<Asker>, usize),
 }
 
 // === impl Embedder ===

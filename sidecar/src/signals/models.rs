@@ -79,7 +79,7 @@ pub(super) fn embedder(encoder: &EncoderConfig, dimensions: usize) -> Result<Emb
     let max_tokens = encoder.max_tokens as usize;
     match &encoder.mode {
         EncoderMode::Endpoint(endpoint) => {
-            Ok(Embedder::Remote(Asker::new(endpoint.clone(), dimensions)?, max_tokens))
+            Ok(Embedder::Remote(Box::new(Asker::new(endpoint.clone(), dimensions)?), max_tokens))
         }
         EncoderMode::Local | EncoderMode::Sidecar => {
             let encoder = embed::load(Path::new(&encoder.path), max_tokens)?;

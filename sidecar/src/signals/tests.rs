@@ -29,9 +29,8 @@ async fn candidates_are_embedded_once_and_as_the_filter_would() {
     assert_eq!((found.embeddings[0].candidate, found.embeddings[0].rule.as_str()), (0, "r"));
     // What is known needs no encoder any more.
     let empty = tempfile::tempdir().unwrap();
-    for name in [crate::learn::projection::FILE] {
-        std::fs::copy(format!("{SHIPPED}/{name}"), empty.path().join(name)).unwrap();
-    }
+    let projection = crate::learn::projection::FILE;
+    std::fs::copy(format!("{SHIPPED}/{projection}"), empty.path().join(projection)).unwrap();
     let again = models.of(&config(json!({"path": empty.path()}), &["hello"])).await.unwrap();
     assert_eq!(again.candidates[0], model.candidates[1]);
     let why = models.of(&config(json!({"path": empty.path()}), &["new"])).await.unwrap_err();

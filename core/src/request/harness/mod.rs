@@ -58,8 +58,8 @@ pub(super) fn user_words<'t>(parts: &[&'t str]) -> Vec<Cow<'t, str>> {
 fn is_harness(part: &str) -> bool {
     let start = part.trim_start();
     let opens =
-        |opening: &&str| start.get(..opening.len()).is_some_and(|head| head.eq_ignore_ascii_case(opening));
-    OPENINGS.iter().any(|opening| opens(&opening)) || result_header(part).is_some()
+        |opening: &str| start.get(..opening.len()).is_some_and(|head| head.eq_ignore_ascii_case(opening));
+    OPENINGS.iter().any(|opening| opens(opening)) || result_header(part).is_some()
 }
 
 /// What follows `[TOOL …] Result:`, if the part opens so.
@@ -83,12 +83,12 @@ fn of_user(part: &str) -> Cow<'_, str> {
 }
 
 fn after_marker(part: &str) -> &str {
-    let after = |marker: &&str| {
-        let place = part.rfind(*marker)?;
+    let after = |marker: &str| {
+        let place = part.rfind(marker)?;
         let opens_line = part.get(..place)?.chars().next_back().is_none_or(|c| c == '\n');
         part.get(place + marker.len()..).filter(|rest| opens_line && !rest.trim().is_empty())
     };
-    MARKERS.iter().find_map(|marker| after(&marker)).unwrap_or(part)
+    MARKERS.iter().find_map(|marker| after(marker)).unwrap_or(part)
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ fn record(n: u8) -> ReplayRecord {
         },
         cost: f64::from(n) * 1.1e-4,
         time_ms: START_MS + u64::from(n) * MINUTE_MS,
-        session: (n % 3 > 0).then(|| format!("s{}", n % 3)),
+        session: (!n.is_multiple_of(3)).then(|| format!("s{}", n % 3)),
         thread: if n.is_multiple_of(3) { thread } else { Thread::default() },
         signals: Signals { feedback: FeedbackSignal { kind, score: 0.7 }, ..Default::default() },
         ..sample::record(if n.is_multiple_of(7) { 503 } else { 200 }, f32::from(n) / 13.0)

@@ -115,6 +115,13 @@ fn the_same_prompt_again_is_a_wish_for_another_answer_and_no_follow_up() {
 }
 
 #[test]
+fn words_that_are_sent_all_the_time_are_a_machines_and_say_nothing() {
+    let probe = |n: u32| hashed(&format!("p{n}"), f64::from(n), 1, None);
+    let of: Vec<_> = found((0..30).map(probe), 30.0).into_iter().map(|(of, what, _)| (of, what)).collect();
+    assert_eq!(of, ["p0", "p1", "p2"].map(|id| (id.to_owned(), "regenerated")));
+}
+
+#[test]
 fn steps_of_an_agent_say_nothing_and_the_next_turn_speaks_of_the_last() {
     let step = |id: &str, minute| {
         let mut step = wrong(hashed(id, minute, 1, None));
@@ -265,7 +272,7 @@ fn the_table_is_bounded() {
         if table.len() >= 10 {
             table.drop_oldest();
         }
-        table.insert(in_session(&n.to_string(), n as f64), MINUTE);
+        table.insert(in_session(&n.to_string(), n as f64), 0, MINUTE);
     }
     assert_eq!(table.len(), 10);
     assert!(table.latest(&Key::Session("s".into()), START + 99 * MINUTE + 1000).is_some());

@@ -90,7 +90,11 @@ impl Chain {
     }
 
     /// A new turn came; [`Chain::advance`] says what it shows.
-    pub fn arrive(&mut self, turn: Turn, now: u64) {
+    pub fn arrive(&mut self, mut turn: Turn, now: u64) {
+        // A clock that is ahead must not keep its turns here for ever.
+        let ahead = turn.time_ms.saturating_sub(now);
+        turn.time_ms -= ahead;
+        turn.end_ms = turn.end_ms.saturating_sub(ahead);
         let lag = now.saturating_sub(turn.time_ms);
         self.lag_ms = Some(self.lag_ms.map_or(lag, |known| known.min(lag)));
         self.arrived += 1;

@@ -191,6 +191,36 @@ fn records_of_another_time_bring_their_clock_with_them() {
 }
 
 #[test]
+fn a_clock_that_is_ahead_does_not_stop_the_others() {
+    let mut chain = chain();
+    chain.arrive(in_session("a", 0.0), START + 1000);
+    chain.arrive(Turn { time_ms: u64::MAX, end_ms: u64::MAX, ..hashed("x", 0.0, 1, None) }, START + 1000);
+    chain.arrive(wrong(in_session("b", 1.0)), START + 2 * MINUTE);
+    assert_eq!(chain.advance(START + 2 * MINUTE).len(), 1);
+    assert_eq!(chain.advance(START + 20 * MINUTE).len(), 2, "silence after x and b");
+    chain.advance(START + 40 * MINUTE);
+    assert!(chain.is_empty());
+}
+
+/// What linking costs a record: `cargo test --release -p dragoman-core -- --ignored linking --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn linking_takes_microseconds() {
+    let (mut chain, turns) = (chain(), 200_000u32);
+    let (start, mut found) = (std::time::Instant::now(), 0);
+    for n in 0..turns {
+        let turn = Turn {
+            session: Some(format!("s{}", n % 20_000)),
+            ..wrong(turn(&n.to_string(), f64::from(n) / 12_000.0))
+        };
+        let now = turn.end_ms;
+        chain.arrive(turn, now);
+        found += chain.advance(now).len();
+    }
+    println!("{:?} a turn, {found} found, {} remembered", start.elapsed() / turns, chain.len());
+}
+
+#[test]
 fn what_is_recalled_is_not_found_again_but_can_be_followed() {
     let mut chain = chain();
     let now = START + 5 * MINUTE;

@@ -113,6 +113,10 @@ fn what_a_conversation_shows_is_written_once_also_over_a_restart() {
     books.score(&Scored { replay_id: "r10".into(), score: 1, time_ms: 0 }).unwrap();
     books.score(&Scored { replay_id: "r11".into(), score: 1, time_ms: 0 }).unwrap();
     assert_eq!((heard(&books, 10), heard(&books, 11)), (vec!["silence", "judge"], vec![]));
+    let (mut rebuilt, mut deaf) = (state(), state());
+    relearn(books.log.view(), &mut rebuilt, 0, i64::MAX).unwrap();
+    [1, 4, 10].into_iter().for_each(|n| drop(deaf.observe(&record(n))));
+    assert!(rebuilt == books.state && deaf != books.state, "it was learned, and is again");
     books.log.commit().unwrap();
 }
 

@@ -120,7 +120,9 @@ async fn hear(
     place: usize,
     users: Users,
 ) -> Result<Heard, String> {
-    let answered = client.ask(&options.gateway, &turn.prompt.prompt, turn.stream).await;
+    // Everyone asks once; without names, a prompt that comes again would pass for a wish for another answer.
+    let user = format!("user-{place}");
+    let answered = client.ask(&options.gateway, &user, &turn.prompt.prompt, turn.stream).await;
     tokio::time::sleep(options.pause).await;
     let reply = answered?;
     let marker = Marker::read(&reply.text)

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let tests: [(&str, fn()); 6] = [
+    let tests: [(&str, fn()); 7] = [
         ("what_users_say_changes_where_the_next_requests_go", the_circle_turns),
+        ("what_the_next_turn_says_of_an_answer_is_heard_without_a_rating", next_turn),
         ("a_killed_sidecar_delays_nothing_and_loses_nothing_it_acknowledged", killed_sidecar),
         ("a_hung_sidecar_delays_nothing_and_gets_everything_later", hung_sidecar),
         ("envoy_takes_the_ready_configuration_with_tls_and_keys", ready_configuration),
@@ -98,6 +99,40 @@ fn the_circle_turns() {
         assert!(text.contains(part), "the explanation has {part}: {text}");
     }
     assert!(!text.contains("why was this route chosen"), "prompts are not stored unless asked for");
+}
+
+fn next_turn() {
+    let system = plan().start();
+    wait_until("parameters with the secret", Duration::from_secs(10), || system.snapshot_version() > 0);
+    let say = |messages: &Value, headers: &[(&str, &str)]| {
+        let body = json!({"model": "auto", "messages": messages});
+        let sent =
+            send(system.listen.gateway, "POST", "/v1/chat/completions", headers, body.to_string().as_bytes());
+        replay_id(&sent.expect("an answer"))
+    };
+    let (question, answer) = (said("user", "What is the capital of Peru?"), said("assistant", "Quito."));
+    let complaint = said("user", "That's wrong.");
+    let heard = |id: &str, source: &str, by: &str| {
+        wait_until(source, Duration::from_secs(10), || {
+            let evidence = explained(&system, id)["evidence"][0].clone();
+            (&evidence["source"], &evidence["by"]) == (&json!(source), &json!(by))
+        });
+    };
+    let first = say(&json!([question]), &[]);
+    let second = say(&json!([question, answer, complaint]), &[]);
+    heard(&first, "complaint", &second);
+    let again = say(&json!([question, answer, complaint]), &[]);
+    heard(&second, "regenerated", &again);
+    // A session needs no history.
+    let named = [("x-session-id", "s1")];
+    let first = say(&json!([question]), &named);
+    let second = say(&json!([complaint]), &named);
+    heard(&first, "complaint", &second);
+    assert!(explained(&system, &first)["reward"]["satisfaction"].as_f64() < Some(0.0));
+}
+
+fn said(role: &str, text: &str) -> Value {
+    json!({"role": role, "content": text})
 }
 
 fn killed_sidecar() {

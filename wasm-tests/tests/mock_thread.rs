@@ -23,9 +23,10 @@ fn one(host: &Host) -> ReplayRecord {
 }
 
 fn conversation(turns: usize) -> String {
-    let said = |(i, text): (usize, &str)| json!({"role": ["user", "assistant"][i % 2], "content": text});
+    let roles = ["user", "assistant"].into_iter().cycle();
+    let said = |(text, role)| json!({"role": role, "content": text});
     let texts = ["Capital of Peru?", "Quito.", "That's wrong.", "Lima.", "Thanks!"];
-    let messages: Vec<Value> = texts.into_iter().enumerate().map(said).take(2 * turns - 1).collect();
+    let messages: Vec<Value> = texts.into_iter().zip(roles).map(said).take(2 * turns - 1).collect();
     json!({"model": "auto", "messages": messages}).to_string()
 }
 

@@ -23,6 +23,10 @@ pub use turn::Turn;
 /// Turns remembered: at 100 requests a second twice the usual window.
 const MAX_TURNS: usize = 1 << 17;
 
+/// A person may want another answer so many times in a row; who sends the same words more often (a probe, a load test, a
+/// question that everybody asks) is not displeased with each answer.
+const MAX_REPEATS: u8 = 3;
+
 /// Pieces of evidence that follow-ups may give about one answer.
 const MAX_VOICES: u8 = 8;
 
@@ -86,7 +90,11 @@ impl Chain {
     }
 
     /// A new turn came; [`Chain::advance`] says what it shows.
-    pub fn arrive(&mut self, turn: Turn, now: u64) {
+    pub fn arrive(&mut self, mut turn: Turn, now: u64) {
+        // A clock that is ahead must not keep its turns here for ever.
+        let ahead = turn.time_ms.saturating_sub(now);
+        turn.time_ms -= ahead;
+        turn.end_ms = turn.end_ms.saturating_sub(ahead);
         let lag = now.saturating_sub(turn.time_ms);
         self.lag_ms = Some(self.lag_ms.map_or(lag, |known| known.min(lag)));
         self.arrived += 1;
@@ -169,14 +177,16 @@ impl Chain {
     fn link(&mut self, turn: Turn) -> Option<Found> {
         let again = turn.whole(turn.thread.whole).filter(|_| !turn.thread.continues);
         let again = again.and_then(|key| self.table.latest(&key, turn.time_ms));
-        let follows = || turn.follows().into_iter().find_map(|key| self.table.latest(&key, turn.time_ms));
-        let link = again.map(|n| (n, true)).or_else(|| follows().map(|n| (n, false)));
-        let found = link.and_then(|(n, again)| {
-            let earlier = self.table.get_mut(n)?;
-            let evidence = match again {
-                true => Some(Evidence::Regenerated),
+        let followed = again
+            .or_else(|| turn.follows().into_iter().find_map(|key| self.table.latest(&key, turn.time_ms)));
+        let mut repeats = 0;
+        let found = followed.and_then(|n| self.table.get_mut(n)).and_then(|earlier| {
+            repeats = if again.is_some() { earlier.repeats.saturating_add(1) } else { 0 };
+            let evidence = match repeats {
                 // Only where silence was noted too early is it worth a note that there is a next turn.
-                false => turn.says().or_else(|| earlier.silent.then_some(NOTHING_SAID)),
+                0 => turn.says().or_else(|| earlier.silent.then_some(NOTHING_SAID)),
+                1..=MAX_REPEATS => Some(Evidence::Regenerated),
+                _ => None,
             };
             let voice = evidence.filter(|_| earlier.answered && earlier.voices < MAX_VOICES);
             earlier.followed = true;
@@ -188,7 +198,7 @@ impl Chain {
         if self.table.len() >= MAX_TURNS {
             self.table.drop_oldest();
         }
-        self.table.insert(turn, self.window_ms);
+        self.table.insert(turn, repeats, self.window_ms);
         found
     }
 }

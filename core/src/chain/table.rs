@@ -29,6 +29,8 @@ pub(super) struct Node {
     pub(super) followed: bool,
     /// Whether silence after it was noted.
     pub(super) silent: bool,
+    /// How many times in a row its prompt was sent before it.
+    pub(super) repeats: u8,
     /// Pieces of evidence that follow-ups gave about it.
     pub(super) voices: u8,
     /// From when it can be followed.
@@ -80,7 +82,7 @@ impl Table {
         self.nodes.get(n).filter(|node| time_ms <= node.until_ms).map(|_| *n)
     }
 
-    pub(super) fn insert(&mut self, turn: Turn, window_ms: u64) {
+    pub(super) fn insert(&mut self, turn: Turn, repeats: u8, window_ms: u64) {
         let places = turn.places();
         let (n, from_ms) = (self.next, turn.end_ms.saturating_sub(SLACK_MS).max(turn.time_ms));
         let until_ms = turn.end_ms.saturating_add(window_ms);
@@ -90,8 +92,10 @@ impl Table {
         }
         self.due.insert((until_ms, n));
         let Turn { id, answered, silent, .. } = turn;
-        self.nodes
-            .insert(n, Node { id, answered, followed: false, silent, voices: 0, from_ms, until_ms, places });
+        self.nodes.insert(
+            n,
+            Node { id, answered, followed: false, silent, repeats, voices: 0, from_ms, until_ms, places },
+        );
     }
 
     /// The next turn whose window has ended before `clock`; those that ended a window ago are forgotten.

@@ -115,6 +115,13 @@ fn the_same_prompt_again_is_a_wish_for_another_answer_and_no_follow_up() {
 }
 
 #[test]
+fn words_that_are_sent_all_the_time_are_a_machines_and_say_nothing() {
+    let probe = |n: u32| hashed(&format!("p{n}"), f64::from(n), 1, None);
+    let of: Vec<_> = found((0..30).map(probe), 30.0).into_iter().map(|(of, what, _)| (of, what)).collect();
+    assert_eq!(of, ["p0", "p1", "p2"].map(|id| (id.to_owned(), "regenerated")));
+}
+
+#[test]
 fn steps_of_an_agent_say_nothing_and_the_next_turn_speaks_of_the_last() {
     let step = |id: &str, minute| {
         let mut step = wrong(hashed(id, minute, 1, None));
@@ -181,6 +188,36 @@ fn records_of_another_time_bring_their_clock_with_them() {
     chain.arrive(wrong(in_session("b", 9.5)), now + 10 * MINUTE);
     assert_eq!(chain.advance(now + 10 * MINUTE).len(), 1);
     assert_eq!(chain.advance(now + 25 * MINUTE)[0].evidence, Evidence::Silence);
+}
+
+#[test]
+fn a_clock_that_is_ahead_does_not_stop_the_others() {
+    let mut chain = chain();
+    chain.arrive(in_session("a", 0.0), START + 1000);
+    chain.arrive(Turn { time_ms: u64::MAX, end_ms: u64::MAX, ..hashed("x", 0.0, 1, None) }, START + 1000);
+    chain.arrive(wrong(in_session("b", 1.0)), START + 2 * MINUTE);
+    assert_eq!(chain.advance(START + 2 * MINUTE).len(), 1);
+    assert_eq!(chain.advance(START + 20 * MINUTE).len(), 2, "silence after x and b");
+    chain.advance(START + 40 * MINUTE);
+    assert!(chain.is_empty());
+}
+
+/// What linking costs a record: `cargo test --release -p dragoman-core -- --ignored linking --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn linking_takes_microseconds() {
+    let (mut chain, turns) = (chain(), 200_000u32);
+    let (start, mut found) = (std::time::Instant::now(), 0);
+    for n in 0..turns {
+        let turn = Turn {
+            session: Some(format!("s{}", n % 20_000)),
+            ..wrong(turn(&n.to_string(), f64::from(n) / 12_000.0))
+        };
+        let now = turn.end_ms;
+        chain.arrive(turn, now);
+        found += chain.advance(now).len();
+    }
+    println!("{:?} a turn, {found} found, {} remembered", start.elapsed() / turns, chain.len());
 }
 
 #[test]
@@ -265,7 +302,7 @@ fn the_table_is_bounded() {
         if table.len() >= 10 {
             table.drop_oldest();
         }
-        table.insert(in_session(&n.to_string(), n as f64), MINUTE);
+        table.insert(in_session(&n.to_string(), n as f64), 0, MINUTE);
     }
     assert_eq!(table.len(), 10);
     assert!(table.latest(&Key::Session("s".into()), START + 99 * MINUTE + 1000).is_some());

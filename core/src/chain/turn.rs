@@ -6,6 +6,9 @@ use crate::request::{Thread, ThreadHash};
 use crate::reward::Evidence;
 use crate::signals::{FeedbackKind, FeedbackSignal};
 
+/// No answer takes longer, whatever its record says.
+const LONGEST_MS: u64 = 3_600_000;
+
 /// One turn of a conversation and its answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
@@ -40,7 +43,9 @@ impl Turn {
             id: record.id.clone(),
             time_ms: record.time_ms,
             // `as` saturates; a latency that is no number counts as none.
-            end_ms: record.time_ms.saturating_add(record.response.latency_ms.unwrap_or(0.0) as u64),
+            end_ms: record
+                .time_ms
+                .saturating_add((record.response.latency_ms.unwrap_or(0.0) as u64).min(LONGEST_MS)),
             session: record.session.clone(),
             response: record.response.id.clone(),
             thread: thread.clone(),

@@ -5,8 +5,8 @@
 //! and their results are not, since agents add, cut and clear them between turns. Completions hold no conversation, and
 //! where the server keeps it (`conversation`) the body does not have it: there is nothing to hash.
 //!
-//! The hash is SipHash-1-3 (Aumasson & Bernstein 2012) with a secret key, so that a log of hashes cannot be searched
-//! for a guessed prompt without it.
+//! The hash is SipHash-1-3 (Aumasson & Bernstein 2012) with a secret key, so that records alone cannot be searched
+//! for a guessed prompt. (The key is in the snapshots: whoever reads those can.)
 
 use std::fmt;
 use std::hash::Hasher;

@@ -100,13 +100,14 @@ impl Client {
         Ok((parts.status, parts.headers, bytes))
     }
 
-    /// Asks the gateway one prompt, for the model `auto`.
+    /// Asks the gateway one prompt of `user`, for the model `auto`.
     ///
     /// # Errors
     /// A sentence, if the status is not 200 or the answer is incomplete.
-    pub async fn ask(&self, gateway: &str, prompt: &str, stream: bool) -> Result<Reply, String> {
+    pub async fn ask(&self, gateway: &str, user: &str, prompt: &str, stream: bool) -> Result<Reply, String> {
         let url = format!("{gateway}/v1/chat/completions");
-        let mut body = json!({"model": "auto", "messages": [{"role": "user", "content": prompt}]});
+        let mut body =
+            json!({"model": "auto", "user": user, "messages": [{"role": "user", "content": prompt}]});
         if stream {
             body["stream"] = json!(true);
             body["stream_options"] = json!({"include_usage": true});

@@ -54,7 +54,7 @@ impl Books {
         self.chain = Chain::new(rules.blank.window_ms(), rules.hold_ms);
         let view = self.log.view();
         // What is older than two windows can neither be followed nor be met with silence.
-        let from = view.newest_ms()?.saturating_sub(2 * self.chain.window_ms());
+        let from = view.newest_ms()?.min(now).saturating_sub(2 * self.chain.window_ms());
         let silent: BTreeSet<String> = view.silences(from)?.into_iter().collect();
         let (mut turns, mut after) = (Vec::new(), 0);
         loop {

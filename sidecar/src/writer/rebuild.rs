@@ -33,7 +33,9 @@ pub(super) fn relearn(log: View, state: &mut State, mut after: i64, through: i64
         for event in &page {
             match event {
                 Event::Replay { record, .. } => drop(state.observe(record)),
-                Event::Feedback { seq, replay_id } => drop(revise(log, state, *seq, replay_id)?),
+                Event::Feedback { seq, replay_id } => {
+                    revise(log, state, *seq, replay_id)?;
+                }
                 Event::Turn { seq, turn } => state.turn(*seq, turn),
             }
         }

@@ -61,7 +61,7 @@ fn record(n: u8) -> ReplayRecord {
         },
         cost: f64::from(n) * 1.1e-4,
         time_ms: START_MS + u64::from(n) * MINUTE_MS,
-        session: (n % 3 > 0).then(|| format!("s{}", n % 3)),
+        session: (!n.is_multiple_of(3)).then(|| format!("s{}", n % 3)),
         thread: if n.is_multiple_of(3) { thread } else { Thread::default() },
         signals: Signals { feedback: FeedbackSignal { kind, score: 0.7 }, ..Default::default() },
         ..sample::record(if n.is_multiple_of(7) { 503 } else { 200 }, f32::from(n) / 13.0)
@@ -123,6 +123,10 @@ fn what_a_conversation_shows_is_written_once_also_over_a_restart() {
     books.score(&Scored { replay_id: "r10".into(), score: 1, time_ms: 0 }).unwrap();
     books.score(&Scored { replay_id: "r11".into(), score: 1, time_ms: 0 }).unwrap();
     assert_eq!((heard(&books, 10), heard(&books, 11)), (vec!["silence", "judge"], vec![]));
+    let (mut rebuilt, mut deaf) = (state(), state());
+    relearn(books.log.view(), &mut rebuilt, 0, i64::MAX).unwrap();
+    [1, 4, 10].into_iter().for_each(|n| drop(deaf.observe(&record(n))));
+    assert!(rebuilt == books.state && deaf != books.state, "it was learned, and is again");
     books.log.commit().unwrap();
 }
 

@@ -187,6 +187,19 @@ async fn a_restart_learns_the_same_from_what_was_heard_and_goes_on_linking() {
 }
 
 #[tokio::test]
+async fn what_came_just_before_the_end_is_linked_too() {
+    let mut house = House::new();
+    house.document["replay"] = json!({"flush_ms": 60_000});
+    let (server, http) = house.serve().await;
+    http.ingest(&[saying(FeedbackKind::WrongAnswer, turn(2)), turn(1)]).await;
+    assert_eq!(replay(&http, 1).await["evidence"], json!([]), "an earlier turn may still come");
+    server.shutdown().await.unwrap();
+    let (server, http) = house.serve().await;
+    assert_eq!(replay(&http, 1).await["evidence"][0]["by"], "turn-2");
+    server.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn snapshots_carry_the_same_secret_as_long_as_the_signing_key_lives() {
     let house = House::new();
     let (server, http) = house.serve().await;

@@ -52,7 +52,7 @@ impl Worker {
     /// A new replay id for a request of this time. Who knows it may rate the answer, so it must not be told from others:
     /// its bits are the host's, and those of the generator only where the host has none.
     pub(crate) fn new_id(&self, time_ms: u64) -> String {
-        let mut bits = self.random.borrow_mut().random();
+        let mut bits: [u8; 10] = self.random.borrow_mut().random();
         // What it failed to fill stays as it was drawn.
         let _ = OsRng.try_fill_bytes(&mut bits);
         replay_id(time_ms, bits)

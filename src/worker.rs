@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dragoman_core::config::RouteRole;
 use dragoman_core::replay::{ReplayRecord, replay_id};
 use proxy_wasm::hostcalls::dispatch_http_call;
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
+use rand::rngs::{OsRng, SmallRng};
+use rand::{Rng, SeedableRng, TryRngCore};
 
 use crate::embed::{Asked, Call, Embedder};
 use crate::headers;
@@ -49,9 +49,13 @@ impl Worker {
         Duration::from_millis(self.config.replay.flush_ms.into())
     }
 
-    /// A new replay id for a request of this time.
+    /// A new replay id for a request of this time. Who knows it may rate the answer, so it must not be told from others:
+    /// its bits are the host's, and those of the generator only where the host has none.
     pub(crate) fn new_id(&self, time_ms: u64) -> String {
-        replay_id(time_ms, self.random.borrow_mut().random())
+        let mut bits: [u8; 10] = self.random.borrow_mut().random();
+        // What it failed to fill stays as it was drawn.
+        let _ = OsRng.try_fill_bytes(&mut bits);
+        replay_id(time_ms, bits)
     }
 
     /// A uniform random number in 0..1.

@@ -36,6 +36,17 @@ pub enum Role {
     Nobody,
 }
 
+/// Who gives feedback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voice<'a> {
+    /// An application that is believed and names nobody: it speaks for all of its users, so no daily limit holds.
+    Application,
+    /// A rater that such an application names.
+    Rater(&'a str),
+    /// Somebody else, known by their address.
+    Stranger(IpAddr),
+}
+
 /// The tokens of this sidecar, and the ledger of raters.
 #[derive(Debug)]
 pub struct Gate {
@@ -116,33 +127,25 @@ impl Gate {
         known.iter().find(fits).map_or(Role::Nobody, |(_, role)| *role)
     }
 
-    /// Feedback of `rater` (empty if it has no name) comes at `now` from `peer`. Gives the weight of this word in
-    /// 0..=1, or the seconds after which it may be sent again.
-    ///
-    /// A name is believed of the holder of a token and of a neighbour on loopback; without one these are an application
-    /// that speaks for all of its users, which has [`APPLICATION`] times the rate of a rater and no daily limit. Of
-    /// anybody else only the address is believed.
-    pub fn speak(
-        &self,
-        access: &Access,
-        role: Role,
-        peer: IpAddr,
-        rater: &str,
-        now: u64,
-    ) -> Result<f64, u64> {
-        let peer = peer.to_canonical();
-        let known = matches!(role, Role::Admin | Role::Feedback) || peer.is_loopback();
-        let (principal, times) = match (known, rater) {
-            (true, "") => ("application".to_owned(), APPLICATION),
-            (true, rater) => (format!("rater {rater}"), 1),
-            (false, _) => (format!("from {peer}"), 1),
+    /// Whether the names that `peer` gives its raters are believed: those of a token's holder and of a neighbour on
+    /// loopback are. Anybody else could have as many names as they like.
+    pub fn believes(&self, role: Role, peer: IpAddr) -> bool {
+        matches!(role, Role::Admin | Role::Feedback) || peer.to_canonical().is_loopback()
+    }
+
+    /// Feedback comes at `now`. Gives the weight of this word in 0..=1, or the seconds after which it may be sent again.
+    pub fn speak(&self, access: &Access, voice: Voice, now: u64) -> Result<f64, u64> {
+        let (principal, times) = match voice {
+            Voice::Application => ("application".to_owned(), APPLICATION),
+            Voice::Rater(name) => (format!("rater {name}"), 1),
+            Voice::Stranger(address) => (format!("from {}", address.to_canonical()), 1),
         };
         let per_minute = access.feedback_per_minute.saturating_mul(times);
         let limits = Limits { per_minute, burst: per_minute, per_day: access.rater_per_day };
         // A thread that panicked here left a whole table behind.
         let mut ledger = self.ledger.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let weight = ledger.speak(&principal, &limits, now)?;
-        Ok(if times == APPLICATION { 1.0 } else { weight })
+        Ok(if voice == Voice::Application { 1.0 } else { weight })
     }
 }
 
@@ -225,21 +228,15 @@ mod tests {
         let (gate, access) = (gate(section.clone()).unwrap(), access(section));
         let (home, away): (IpAddr, IpAddr) =
             ("::ffff:127.0.0.1".parse().unwrap(), "10.0.0.9".parse().unwrap());
-        let words = |role, peer, rater: &str| gate.speak(&access, role, peer, rater, 0);
-        assert_eq!([0, 1, 2].map(|_| words(Role::Nobody, home, "ann")), [Ok(1.0), Ok(0.5), Ok(1.0 / 3.0)]);
-        assert_eq!(words(Role::Nobody, home, "ann"), Err(20));
-        assert_eq!(words(Role::Nobody, home, "ben"), Ok(1.0));
-        assert_eq!(
-            [0, 1].map(|_| words(Role::Nobody, home, "")),
-            [Ok(1.0); 2],
-            "it speaks for all of its users"
-        );
-        assert_eq!(words(Role::Nobody, away, "ann"), Ok(1.0));
-        assert_eq!(
-            words(Role::Nobody, away, "any other name"),
-            Ok(0.5),
-            "names of strangers are not believed"
-        );
-        assert_eq!(words(Role::Feedback, away, "carl"), Ok(1.0));
+        assert!(gate.believes(Role::Nobody, home) && gate.believes(Role::Feedback, away));
+        assert!(!gate.believes(Role::Nobody, away) && !gate.believes(Role::Filter, away));
+        let words = |voice| gate.speak(&access, voice, 0);
+        let ann = Voice::Rater("ann");
+        assert_eq!([0, 1, 2].map(|_| words(ann)), [Ok(1.0), Ok(0.5), Ok(1.0 / 3.0)]);
+        assert_eq!((words(ann), words(Voice::Rater("ben"))), (Err(20), Ok(1.0)));
+        assert!((0..300).all(|_| words(Voice::Application) == Ok(1.0)), "it speaks for all of its users");
+        assert!(words(Voice::Application).is_err());
+        let stranger = Voice::Stranger(away);
+        assert_eq!([0, 1, 2, 3].map(|_| words(stranger).is_ok()), [true, true, true, false]);
     }
 }

@@ -95,15 +95,12 @@ pub(super) fn in_url(place: &Place) -> Option<Range<usize>> {
 
 /// The value of something that is called a password, a token or a key.
 pub(super) fn assigned(place: &Place) -> Option<Range<usize>> {
-    if !place.begins() {
-        return None;
-    }
+    let first = place.byte(place.at).filter(|_| place.begins())?.to_ascii_lowercase();
     let called = |(name, _): &&(&str, bool)| {
-        place
-            .text
-            .as_bytes()
-            .get(place.at..place.at + name.len())
-            .is_some_and(|t| t.eq_ignore_ascii_case(name.as_bytes()))
+        let name = name.as_bytes();
+        let here = || place.text.as_bytes().get(place.at..place.at + name.len());
+        // Most words differ in their first letter.
+        name.first() == Some(&first) && here().is_some_and(|text| text.eq_ignore_ascii_case(name))
     };
     let (name, surely) = NAMES.iter().find(called)?;
     let mut at = place.at + name.len();
@@ -145,9 +142,9 @@ pub(super) fn bearer(place: &Place) -> Option<Range<usize>> {
 
 /// A key that begins as those of a well-known service do. One without a digit must be one long word.
 pub(super) fn prefixed(place: &Place) -> Option<Range<usize>> {
-    let rest = place.rest();
-    let (prefix, least) =
-        PREFIXES.iter().find(|(prefix, _)| rest.starts_with(prefix)).filter(|_| place.begins())?;
+    let (first, rest) = (place.byte(place.at).filter(|_| place.begins())?, place.rest());
+    let begins = |prefix: &str| prefix.as_bytes().first() == Some(&first) && rest.starts_with(prefix);
+    let (prefix, least) = PREFIXES.iter().find(|(prefix, _)| begins(prefix))?;
     let from = place.at + prefix.len();
     let end = place.run(from, |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     let tail = place.text.get(from..end)?.trim_end_matches(['.', '-']);

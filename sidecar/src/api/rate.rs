@@ -1,7 +1,8 @@
 //! `POST /v1/router_replay/{id}/feedback`: what a user says of an answer.
 //!
 //! One voice per record unless raters tell themselves apart by the header `x-dragoman-rater`. A rater's first word
-//! counts; several raters count as their mean. How often one may speak, and how much its word weighs, [`crate::access::Gate`] says.
+//! counts; several raters count as their mean. How often one may speak, and how much a word weighs, says
+//! [`crate::access::Gate`].
 
 use std::net::SocketAddr;
 
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::ingest::check_id;
 use super::{ApiError, App};
+use crate::access::Voice;
 use crate::clock::now_ms;
 use crate::writer::{Rating, Said};
 
@@ -46,18 +48,20 @@ pub(super) async fn rate(
         .map_err(|e| ApiError::new(e.status(), format!("the feedback was not taken: {}", e.body_text())))?;
     check_id(&id).map_err(ApiError::bad_request)?;
     let feedback = read(&body).map_err(ApiError::bad_request)?;
-    let rater = rater(&headers).map_err(ApiError::bad_request)?;
-    let (access, role, time_ms) = (&app.config().access, app.gate.role(&headers), now_ms());
-    let weight = app.gate.speak(access, role, peer.ip(), &rater, time_ms).map_err(|seconds| {
+    let named = rater(&headers).map_err(ApiError::bad_request)?;
+    let rater = app.gate.believes(app.gate.role(&headers), peer.ip()).then_some(named);
+    let voice = match &rater {
+        Some(name) if name.is_empty() => Voice::Application,
+        Some(name) => Voice::Rater(name),
+        None => Voice::Stranger(peer.ip()),
+    };
+    let time_ms = now_ms();
+    let weight = app.gate.speak(&app.config().access, voice, time_ms).map_err(|seconds| {
         app.metrics.feedback_limited.inc();
-        ApiError::too_many(
-            seconds,
-            format!(
-                "that is more feedback than one rater may send (access.feedback_per_minute); wait {seconds} s"
-            ),
-        )
+        let limit = "that is more feedback than one rater may send (access.feedback_per_minute)";
+        ApiError::too_many(seconds, format!("{limit}; wait {seconds} s"))
     })?;
-    let said = Said { replay_id: id.clone(), rater, feedback, time_ms, weight };
+    let said = Said { replay_id: id.clone(), rater: rater.unwrap_or_default(), feedback, time_ms, weight };
     let answer = |status, word, reward: Option<Reward>| {
         (status, Json(json!({"id": id, "status": word, "reward": reward}))).into_response()
     };

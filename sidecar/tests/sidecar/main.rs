@@ -9,6 +9,7 @@ mod durability;
 mod embeddings;
 mod evaluate;
 mod feedback;
+mod guard;
 mod ingest;
 mod publish;
 mod reload;

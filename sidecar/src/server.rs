@@ -152,6 +152,11 @@ impl Server {
         self.reloads.as_ref()
     }
 
+    /// Sends to the loop, as the API does.
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
     /// Waits until the learner is rebuilt. False if that failed.
     pub async fn ready(&self) -> bool {
         self.knowledge.clone().wait_for(Option::is_some).await.is_ok()

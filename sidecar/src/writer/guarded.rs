@@ -34,8 +34,8 @@ type Reply<T> = oneshot::Sender<Result<T, String>>;
 
 /// What the guard, or somebody, asks of the loop.
 pub(super) enum Order {
-    /// A candidate was judged by the log.
-    Validated(Box<Result<Validated, String>>),
+    /// A candidate, of this proposal if it is one, was judged by the log.
+    Validated(Option<i64>, Box<Result<Validated, String>>),
     /// Back to an earlier snapshot.
     RollBack(Option<u64>, Reply<RolledBack>),
     /// Publish again.
@@ -59,7 +59,6 @@ pub struct RolledBack {
 pub(super) struct Validated {
     /// Of the configuration that it was made under.
     generation: u64,
-    proposal: Option<i64>,
     snapshot: Snapshot,
     holdout: Holdout,
 }
@@ -114,12 +113,12 @@ impl Loop {
     }
 
     pub(super) fn order(&mut self, order: Order) -> Result<(), LogError> {
-        if !matches!(order, Order::Validated(_)) {
+        if !matches!(order, Order::Validated(..)) {
             self.books.metrics.queue_depth.dec();
         }
         // Whoever asked may have left; the deed stands.
         match order {
-            Order::Validated(found) => self.validated(*found)?,
+            Order::Validated(proposal, found) => self.validated(proposal, *found)?,
             Order::RollBack(version, reply) => drop(reply.send(self.roll_back(version)?)),
             Order::Resume(reply) => drop(reply.send(Ok(self.resume()?))),
             Order::Name(version, name, reply) => drop(reply.send(self.name(version, &name)?)),
@@ -186,21 +185,26 @@ impl Loop {
             let conn = open_reader(&path).map_err(|e| e.to_string())?;
             let records = View::of(&conn).newest(i64::MAX, count as usize).map_err(|e| e.to_string())?;
             let holdout = weigh(&live, &snapshot, &records, range, limit);
-            Ok(Validated { generation, proposal, snapshot, holdout })
+            Ok(Validated { generation, snapshot, holdout })
         };
         let own = self.own.clone();
-        let work = move || drop(own.send(Command::Guard(Order::Validated(Box::new(made())))));
+        let work = move || drop(own.send(Command::Guard(Order::Validated(proposal, Box::new(made())))));
         match std::thread::Builder::new().name("dragoman-trial".into()).spawn(work) {
             Ok(_) => self.books.guard.validating = true,
             Err(e) => error!("cannot judge a candidate: {e}"),
         }
     }
 
-    fn validated(&mut self, found: Result<Validated, String>) -> Result<(), LogError> {
+    fn validated(&mut self, proposal: Option<i64>, found: Result<Validated, String>) -> Result<(), LogError> {
         self.books.guard.validating = false;
-        let Validated { generation, proposal, snapshot, holdout } = match found {
+        let Validated { generation, snapshot, holdout } = match found {
             Ok(validated) => validated,
-            Err(why) => return Ok(error!("a candidate could not be judged by the log: {why}")),
+            Err(why) => {
+                error!("a candidate could not be judged by the log: {why}");
+                // What is streamed comes again by itself.
+                self.books.changed = true;
+                return proposal.map_or(Ok(()), |proposal| self.refuse(proposal, &why));
+            }
         };
         let version = snapshot.meta.version;
         let outdated = generation != self.books.guard.generation || self.books.guard.held().is_some();

@@ -11,6 +11,7 @@ mod durability;
 mod embeddings;
 mod evaluate;
 mod feedback;
+mod guard;
 mod ingest;
 mod judge;
 mod publish;

@@ -1,0 +1,444 @@
+//! Canaries, rollbacks and alerts, as those see them who ask over HTTP.
+
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::post;
+use dragoman_core::replay::ReplayRecord;
+use dragoman_core::snapshot::Snapshot;
+use dragoman_sidecar::Server;
+use dragoman_sidecar::learn;
+use dragoman_sidecar::writer::Knowledge;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::common::{House, Http, parameters, records};
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
+/// A house whose canaries are decided by few requests.
+fn house(canary: &str) -> House {
+    let mut house = House::new();
+    house.document["guard"] = json!({"canary": canary, "stage_requests": 40});
+    house
+}
+
+/// Answers of now, each of a session of its own; `first` numbers them.
+fn answers(
+    first: u64,
+    count: u64,
+    arm: &str,
+    version: u64,
+    change: impl Fn(&mut ReplayRecord),
+) -> Vec<ReplayRecord> {
+    let mut all = records(first..first + count);
+    for (n, one) in all.iter_mut().enumerate() {
+        one.id = format!("{arm}-{}", first + n as u64);
+        one.time_ms = now_ms();
+        one.session = Some(one.id.clone());
+        (one.arm, one.snapshot_version) = (arm.into(), version);
+        one.response.status = 200;
+        one.response.latency_ms = Some(400.0 + (n % 7) as f64 * 50.0);
+        one.cost = 1e-4;
+        change(one);
+    }
+    all
+}
+
+/// Makes an answer worth less than others.
+fn empty(record: &mut ReplayRecord) {
+    (record.response.has_content, record.response.body_valid) = (false, false);
+}
+
+async fn status(http: &Http) -> Value {
+    http.get("/v1/guard").await.json()
+}
+
+/// The guard's status once `enough` holds of it.
+async fn until(http: &Http, enough: impl Fn(&Value) -> bool) -> Value {
+    for _ in 0..400 {
+        let status = status(http).await;
+        if enough(&status) {
+            return status;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("the guard never came to it: {}", status(http).await);
+}
+
+/// The version on trial.
+async fn on_trial(http: &Http) -> u64 {
+    until(http, |s| s["trial"].is_object()).await["trial"]["version"].as_u64().unwrap()
+}
+
+/// What the list says of a version, once it says this state.
+async fn listed(http: &Http, version: u64, state: &str) -> Value {
+    for _ in 0..200 {
+        let list = http.get("/v1/snapshots").await.json();
+        let found = list["items"].as_array().unwrap().iter().find(|i| i["version"] == version).cloned();
+        if let Some(item) = found.filter(|i| i["state"] == state) {
+            return item;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("{version} never was {state}: {}", http.get("/v1/snapshots").await.json());
+}
+
+async fn canary_of(http: &Http, server: &Server, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
+    http.snapshot(&server.public_key, wanted).await
+}
+
+fn metrics_line(text: &str, line: &str) {
+    assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+}
+
+async fn metrics(http: &Http) -> String {
+    String::from_utf8(http.get("/metrics").await.body.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn streamed_knowledge_is_tried_first_and_withdrawn_when_it_is_worse() {
+    let house = house("all");
+    let (server, http) = house.serve().await;
+    let start = http.learned(&server.public_key, 0).await;
+    http.ingest(&records(0..40)).await;
+    let version = on_trial(&http).await;
+    let served = canary_of(&http, &server, |s| s.canary().is_some()).await;
+    let canary = served.canary().unwrap();
+    assert_eq!((canary.snapshot.meta.version, canary.split.share), (version, 10));
+    assert_eq!(canary.snapshot.meta.observations.iter().sum::<u64>(), 40, "what was streamed is on trial");
+    assert_eq!(parameters(&served), parameters(&start), "live stays what it was");
+    http.ingest(&answers(1000, 400, "live", served.meta.version, |_| ())).await;
+    http.ingest(&answers(2000, 60, "canary", version, empty)).await;
+    listed(&http, version, "withdrawn").await;
+    let after = canary_of(&http, &server, |s| s.meta.version > served.meta.version).await;
+    assert!(after.canary().is_none_or(|c| c.snapshot.meta.version > version));
+    assert_eq!(parameters(&after), parameters(&start));
+    metrics_line(&metrics(&http).await, "dragoman_canaries_total{outcome=\"withdrawn\"} 1");
+    server.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_better_canary_is_widened_step_by_step_and_goes_live() {
+    let house = house("all");
+    let (server, http) = house.serve().await;
+    http.ingest(&records(0..40)).await;
+    let version = on_trial(&http).await;
+    for (round, share) in [(1u64, 25u64), (2, 50), (3, 100)] {
+        http.ingest(&answers(round * 1000, 100, "live", 1, empty)).await;
+        assert_eq!(status(&http).await["trial"]["version"], version, "live alone decides nothing");
+        http.ingest(&answers(round * 1000, 50, "canary", version, |_| ())).await;
+        if share < 100 {
+            until(&http, |s| s["trial"]["evidence"]["share"] == share).await;
+            let served =
+                canary_of(&http, &server, |s| s.canary().is_some_and(|c| u64::from(c.split.share) == share));
+            assert_eq!(served.await.canary().unwrap().snapshot.meta.version, version);
+        }
+    }
+    listed(&http, version, "promoted").await;
+    let live = canary_of(&http, &server, |s| s.meta.observations.iter().sum::<u64>() == 40).await;
+    assert!(live.meta.version > version);
+    server.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_trial_goes_on_after_a_restart_with_what_was_seen() {
+    let house = house("all");
+    let (server, http) = house.serve().await;
+    http.ingest(&records(0..40)).await;
+    let version = on_trial(&http).await;
+    http.ingest(&answers(1000, 60, "live", 1, |_| ())).await;
+    http.ingest(&answers(2000, 35, "canary", version, |_| ())).await;
+    http.rate("canary-2001", json!({"rating": 1})).await;
+    let before = status(&http).await["trial"].clone();
+    assert_eq!(before["evidence"]["requests"], json!({"live": 60, "canary": 35}));
+    server.shutdown().await.unwrap();
+    let (server, http) = house.serve().await;
+    let after = status(&http).await["trial"].clone();
+    assert_eq!((&after["version"], &after["since_ms"]), (&before["version"], &before["since_ms"]));
+    let close = |key: &str| {
+        let [a, b] = [&before, &after].map(|t| t["evidence"][key]["canary"].as_f64().unwrap());
+        assert!((a - b).abs() < 1e-9, "{key}: {a} and {b}");
+    };
+    ["requests", "reward", "errors", "latency_ms"].into_iter().for_each(close);
+    let served = canary_of(&http, &server, |s| s.canary().is_some()).await;
+    assert_eq!(served.canary().unwrap().snapshot.meta.version, version);
+    server.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn feedback_revises_what_was_seen_of_its_arm() {
+    let house = house("all");
+    let (server, http) = house.serve().await;
+    http.ingest(&records(0..40)).await;
+    let version = on_trial(&http).await;
+    http.ingest(&answers(2000, 4, "canary", version, |_| ())).await;
+    let reward = async || status(&http).await["trial"]["evidence"]["reward"]["canary"].as_f64().unwrap();
+    let before = reward().await;
+    http.rate("canary-2001", json!({"rating": 5})).await;
+    assert!((reward().await - before - 0.1).abs() < 1e-9, "0.4 more in one of four");
+    server.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_proposal_is_tried_while_what_is_streamed_goes_live() {
+    let house = house("changes");
+    let (server, http) = house.serve().await;
+    http.ingest(&records(0..10)).await;
+    http.learned(&server.public_key, 10).await;
+    let config = house.config();
+    let proposal = |id| Knowledge {
+        learner: learn::blank(&config).unwrap().learner().clone(),
+        routing: Arc::new(config.routing.clone()),
+        tag: "batch",
+        version: 0,
+        candidate: Some(id),
+        trial: None,
+        pinned: None,
+        alpha: 1.0,
+    };
+    server.writer().offer(proposal(7)).await.unwrap().unwrap();
+    let version = on_trial(&http).await;
+    assert_eq!(status(&http).await["trial"]["proposal"], 7);
+    http.ingest(&records(10..20)).await;
+    let served = http.learned(&server.public_key, 20).await;
+    assert_eq!(served.canary().unwrap().snapshot.meta.version, version, "frozen beside what goes on");
+    // A failing canary goes within few requests; the next proposal has its turn.
+    server.writer().offer(proposal(8)).await.unwrap().unwrap();
+    http.ingest(&answers(1000, 300, "live", 2, |_| ())).await;
+    http.ingest(&answers(2000, 40, "canary", version, |r| r.response.status = 503)).await;
+    listed(&http, version, "withdrawn").await;
+    until(&http, |s| s["trial"]["proposal"] == 8).await;
+    server.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_candidate_that_the_log_knows_to_be_bad_gets_no_traffic() {
+    let mut house = house("changes");
+    house.document["policy"] = json!({"alpha": 0, "cost_weight": 0});
+    let (server, http) = house.serve().await;
+    // Drawn evenly, one model answers and the other does not; live has learned it.
+    let mut all = answers(0, 600, "live", 1, |_| ());
+    for (n, one) in all.iter_mut().enumerate() {
+        let names = ["default/small", "default/large"];
+        let mut candidate = one.candidates[0].clone();
+        candidate.propensity = 0.5;
+        one.candidates = names
+            .map(|route| dragoman_core::replay::CandidateRecord { route: route.into(), ..candidate.clone() })
+            .into();
+        let taken = n % 2;
+        (one.route, one.model) = (Some(names[taken].into()), ["small", "large"][taken].into());
+        one.response.status = [200, 503][taken];
+        one.propensity = 0.5;
+    }
+    for part in all.chunks(200) {
+        http.ingest(part).await;
+    }
+    http.learned(&server.public_key, 600).await;
+    // Taught the opposite.
+    let config = house.config();
+    let mut state = learn::blank(&config).unwrap();
+    for mut one in all {
+        one.response.status = 703 - one.response.status;
+        state.observe(&one);
+    }
+    let knowledge = Knowledge {
+        learner: state.learner().clone(),
+        routing: Arc::new(config.routing.clone()),
+        tag: "batch",
+        version: 0,
+        candidate: Some(3),
+        trial: None,
+        pinned: None,
+        alpha: 1.0,
+    };
+    server.writer().offer(knowledge).await.unwrap().unwrap();
+    for _ in 0..200 {
+        if metrics(&http).await.contains("dragoman_canaries_total{outcome=\"refused\"} 1") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    metrics_line(&metrics(&http).await, "dragoman_canaries_total{outcome=\"refused\"} 1");
+    assert!(status(&http).await["trial"].is_null());
+    server.shutdown().await.unwrap();
+}
+
+fn dragoman(house: &House, addr: std::net::SocketAddr, args: &[&str]) -> Output {
+    let mut document = house.document.clone();
+    document["listen"]["sidecar"] = json!(addr.to_string());
+    let file = house.dir.path().join("client.yaml");
+    std::fs::write(&file, serde_yaml_ng::to_string(&document).unwrap()).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_dragoman")).args(args).arg("--config").arg(file).output().unwrap()
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8([output.stdout.clone(), output.stderr.clone()].concat()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_publishes_the_old_parameters_at_once_and_nothing_else_until_resumed() {
+    let house = house("changes");
+    let (server, http) = house.serve().await;
+    http.ingest(&records(0..10)).await;
+    let old = http.learned(&server.public_key, 10).await;
+    let name = dragoman(&house, server.addr, &["snapshots", "tag", &old.meta.version.to_string(), "good"]);
+    assert!(name.status.success(), "{}", told(&name));
+    http.ingest(&records(10..40)).await;
+    let newer = http.learned(&server.public_key, 40).await;
+    let back = dragoman(&house, server.addr, &["rollback", &old.meta.version.to_string()]);
+    assert!(
+        back.status.success() && told(&back).contains("nothing else is published until"),
+        "{}",
+        told(&back)
+    );
+    let served = http.snapshot(&server.public_key, |s| s.meta.version > newer.meta.version).await;
+    assert_eq!(parameters(&served), parameters(&old));
+    http.ingest(&records(40..50)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(
+        http.learned(&server.public_key, 10).await.meta.version,
+        served.meta.version,
+        "learned, not published"
+    );
+    assert_eq!(status(&http).await["publishing"], "rolled_back");
+    metrics_line(&metrics(&http).await, "dragoman_publishing_paused 1");
+    let list = told(&dragoman(&house, server.addr, &["snapshots"]));
+    assert!(list.lines().any(|l| l.contains("good")) && list.contains("rollback"), "{list}");
+    let on = dragoman(&house, server.addr, &["rollback", "--resume"]);
+    assert!(on.status.success(), "{}", told(&on));
+    http.learned(&server.public_key, 50).await;
+    server.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rollback_holds_over_a_restart() {
+    let house = house("changes");
+    let (server, http) = house.serve().await;
+    let start = http.learned(&server.public_key, 0).await;
+    http.ingest(&records(0..10)).await;
+    http.learned(&server.public_key, 10).await;
+    let answer = http.post("/v1/rollback", &json!({"version": start.meta.version})).await;
+    assert_eq!((answer.status, answer.json()["from"].as_u64()), (StatusCode::OK, Some(start.meta.version)));
+    http.learned(&server.public_key, 0).await;
+    server.shutdown().await.unwrap();
+    let (server, http) = house.serve().await;
+    let before = answer.json()["version"].as_u64().unwrap();
+    let again = http.snapshot(&server.public_key, |s| s.meta.version > before).await;
+    assert_eq!(again.meta.observations.iter().sum::<u64>(), 0);
+    assert_eq!(http.post("/v1/resume", &json!({})).await.json()["resumed"], true);
+    http.learned(&server.public_key, 10).await;
+    assert_eq!(http.post("/v1/resume", &json!({})).await.json()["resumed"], false);
+    server.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_gone_back_to_is_refused_in_a_sentence() {
+    let house = house("changes");
+    let (server, http) = house.serve().await;
+    http.learned(&server.public_key, 0).await;
+    let none = http.post("/v1/rollback", &json!({"version": 99})).await;
+    assert_eq!(none.status, StatusCode::CONFLICT);
+    assert!(none.message().starts_with("snapshot 99 is not kept"), "{}", none.message());
+    let bad = http.post("/v1/rollback", &json!({"versoin": 1})).await;
+    assert_eq!(bad.status, StatusCode::BAD_REQUEST);
+    let tag = http.post("/v1/snapshots/99/tag", &json!({"name": "x"})).await;
+    assert_eq!(tag.status, StatusCode::NOT_FOUND);
+    server.shutdown().await.unwrap();
+    let away = dragoman(&House::new(), "127.0.0.1:9".parse().unwrap(), &["snapshots"]);
+    assert!(
+        !away.status.success() && told(&away).contains("no sidecar answers at 127.0.0.1:9"),
+        "{}",
+        told(&away)
+    );
+}
+
+#[tokio::test]
+async fn a_named_snapshot_is_kept_beyond_the_last_twenty() {
+    let house = house("changes");
+    let mut first = 0;
+    for round in 0..23 {
+        let (server, http) = house.serve().await;
+        let version = http.learned(&server.public_key, 0).await.meta.version;
+        if round == 0 {
+            first = version;
+            let named = http.post(&format!("/v1/snapshots/{version}/tag"), &json!({"name": "first"})).await;
+            assert_eq!(named.status, StatusCode::OK, "{:?}", named.body);
+        }
+        if round == 22 {
+            assert_eq!(listed(&http, first, "past").await["name"], "first");
+        }
+        server.shutdown().await.unwrap();
+    }
+}
+
+/// A webhook that refuses the first call.
+async fn webhook() -> (Arc<Mutex<Vec<Value>>>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let posted: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let (seen, first) = (posted.clone(), Mutex::new(true));
+    let first = Arc::new(first);
+    let take = async move |body: String| {
+        if std::mem::take(&mut *first.lock().unwrap()) {
+            return StatusCode::INTERNAL_SERVER_ERROR;
+        }
+        seen.lock().unwrap().push(serde_json::from_str(&body).unwrap());
+        StatusCode::OK
+    };
+    let app = Router::new().route("/hook", post(take));
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (posted, url)
+}
+
+#[tokio::test]
+async fn a_drop_of_success_is_told_and_pauses_publishing_until_somebody_goes_on() {
+    let (posted, url) = webhook().await;
+    let mut house = house("changes");
+    house.document["alerts"] = json!({"webhook": url});
+    let (server, http) = house.serve().await;
+    let hour = 3_600_000;
+    let mut all = answers(0, 200, "live", 1, |r| r.time_ms -= hour * 3 / 2);
+    all.extend(answers(200, 150, "live", 1, |r| r.response.status = if r.cost > 0.0 { 503 } else { 200 }));
+    http.ingest(&all).await;
+    until(&http, |s| s["publishing"] == "success_dropped").await;
+    let text = metrics(&http).await;
+    metrics_line(&text, "dragoman_alert{kind=\"success_drop\"} 1");
+    metrics_line(&text, "dragoman_alerts_total{kind=\"success_drop\"} 1");
+    for _ in 0..200 {
+        if !posted.lock().unwrap().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let notices = posted.lock().unwrap().clone();
+    assert_eq!((&notices[0]["kind"], &notices[0]["raised"]), (&json!("success_drop"), &json!(true)));
+    assert!(notices[0]["message"].as_str().unwrap().contains("0.0 % of the answers"), "{notices:?}");
+    assert_eq!((notices[0]["limit"].as_f64(), notices[0]["value"].as_f64()), (Some(0.05), Some(1.0)));
+    let held = http.get("/v1/snapshot").await.headers["etag"].clone();
+    http.ingest(&records(1000..1010)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(http.get("/v1/snapshot").await.headers["etag"], held);
+    assert_eq!(http.post("/v1/resume", &json!({})).await.json()["resumed"], true);
+    http.learned(&server.public_key, 360).await;
+    server.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_changed_configuration_ends_a_trial() {
+    let mut house = house("all");
+    house.document["reload"] = json!({"watch_seconds": 0});
+    let (server, http) = house.serve_file().await;
+    http.ingest(&records(0..40)).await;
+    let version = on_trial(&http).await;
+    house.document["models"]["small"]["price"]["input"] = json!(0.2);
+    house.write();
+    assert_eq!(http.post("/v1/reload", &json!({})).await.status, StatusCode::OK);
+    listed(&http, version, "withdrawn").await;
+    server.shutdown().await.unwrap();
+}

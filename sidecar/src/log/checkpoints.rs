@@ -171,17 +171,20 @@ impl Log {
         let Some(Checkpoint { seq, .. }) = self.view().horizon()? else { return Ok(false) };
         let deleted = self.changes(
             "DELETE FROM replays WHERE seq IN (SELECT seq FROM replays WHERE seq <= ?1
-             AND id NOT IN (SELECT replay_id FROM feedback WHERE seq > ?1)
-             AND id NOT IN (SELECT replay_id FROM evidence WHERE seq > ?1) LIMIT ?2)",
+             AND NOT EXISTS (SELECT 1 FROM feedback WHERE replay_id = replays.id AND feedback.seq > ?1)
+             AND NOT EXISTS (SELECT 1 FROM evidence WHERE replay_id = replays.id AND evidence.seq > ?1) LIMIT ?2)",
             params![seq, CHUNK],
         )?;
-        for sql in [
-            "DELETE FROM feedback WHERE seq <= ?1 AND replay_id NOT IN (SELECT id FROM replays)",
-            "DELETE FROM evidence WHERE seq <= ?1 AND replay_id NOT IN (SELECT id FROM replays)",
-        ] {
-            self.execute(sql, [seq])?;
+        if deleted == 0 {
+            for table in ["feedback", "evidence"] {
+                let sql = format!(
+                    "DELETE FROM {table} WHERE seq <= ?1
+                     AND NOT EXISTS (SELECT 1 FROM replays WHERE id = {table}.replay_id)"
+                );
+                self.execute(&sql, [seq])?;
+            }
+            self.execute("DELETE FROM turns WHERE seq <= ?1", [seq])?;
         }
-        self.execute("DELETE FROM turns WHERE seq <= ?1", [seq])?;
         Ok(deleted > 0)
     }
 

@@ -115,6 +115,7 @@ impl Loop {
         info!("learned {events} events from {} again in {:.1?}", path.display(), started.elapsed());
         let now = Instant::now();
         let timetable = books.timetable(&rules)?;
+        let retaining = Retaining::new(books.log.view().horizon()?.is_some());
         let mut running = Self {
             _lock: lock,
             version: books.log.last_version()?,
@@ -130,7 +131,7 @@ impl Loop {
             timetable,
             verifying: None,
             training: None,
-            retaining: Retaining::new(),
+            retaining,
         };
         running.remember_guard()?;
         running.publish("start");

@@ -72,7 +72,8 @@ impl Story {
                 let proposal = self.books.keep_candidate(&anew).unwrap().proposal;
                 self.records(later);
                 let before = self.books.state.clone();
-                let replaced = self.books.judged(&rules(), proposal, promoted).unwrap();
+                let replaced =
+                    self.books.judged(&Rules { blank: state(), ..rules() }, proposal, promoted).unwrap();
                 assert_eq!(replaced, promoted);
                 assert!(promoted || self.books.state == before, "a rejected one changes nothing");
                 assert_eq!(self.books.waiting().unwrap(), Vec::<i64>::new());

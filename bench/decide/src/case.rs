@@ -104,7 +104,7 @@ impl Requests {
     fn decide(&self, number: usize) -> Result<Decision, String> {
         let (context, draw) = self.contexts.get(number % CONTEXTS).ok_or("there is no context")?;
         let Self { snapshot, signals, facts, .. } = self;
-        decide(snapshot, context, signals, Api::ChatCompletions, facts, *draw)
+        decide(snapshot, context, signals, Api::ChatCompletions, facts, None, *draw)
             .map_err(|why| format!("nothing is decided: {}", why.reason()))
     }
 

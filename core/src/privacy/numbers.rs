@@ -150,15 +150,15 @@ pub(super) fn phone_by_name(place: &Place) -> Option<Range<usize>> {
     let number = Number::at(place)?;
     let (_, end) = number.ends(place).find(|(n, _)| (7..=15).contains(n))?;
     let near = place.lately(NEAR).to_ascii_lowercase();
-    let named = |name: &&str| {
-        near.rfind(*name).is_some_and(|i| {
+    let named = |name: &str| {
+        near.rfind(name).is_some_and(|i| {
             let behind = near.get(i + name.len()..).unwrap_or_default();
             let before = near.get(..i).unwrap_or_default();
             let whole = |edge: Option<char>| !edge.is_some_and(char::is_alphanumeric);
             whole(before.chars().last()) && whole(behind.chars().next()) && !behind.contains('\n')
         })
     };
-    NAMES.iter().any(|name| named(&name)).then_some(place.at..end)
+    NAMES.iter().any(|name| named(name)).then_some(place.at..end)
 }
 
 /// An IBAN (ISO 13616): a country, two check digits, 11 to 30 letters and digits in groups of four or in one, the

@@ -173,7 +173,7 @@ proptest! {
                 let d = u32::from(b - b'0') << (i % 2);
                 if d > 9 { d - 9 } else { d }
             }).sum();
-            sum % 10 == 0
+            sum.is_multiple_of(10)
         });
         card += &check.unwrap().to_string();
         prop_assert_eq!(redact(&format!("{before}{card}{after}")), format!("{before}[card]{after}"));

@@ -86,6 +86,7 @@ FRONTS = {  # what a phrase of a kind may follow without becoming another kind
 }  # fmt: skip
 FRONTED = ("thank", "great", "nice", "ok", "good", "perfect", "cool", "yes", "love", "awesome", "sorry", "close", "works",
            "correct", "but", "almost", "no ")  # fmt: skip
+NONE_WEIGHT = 0.5  # feedback that is missed costs more than a task taken for feedback
 BLOCKS = 100  # groups of phrases
 MINED = 3  # an n-gram of 1 to 3 words in so many hand-written phrases becomes a cue
 

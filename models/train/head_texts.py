@@ -86,6 +86,8 @@ FRONTS = {  # what a phrase of a kind may follow without becoming another kind
 }  # fmt: skip
 FRONTED = ("thank", "great", "nice", "ok", "good", "perfect", "cool", "yes", "love", "awesome", "sorry", "close", "works",
            "correct", "but", "almost", "no ")  # fmt: skip
+NONE_WEIGHT = 0.5  # feedback that is missed costs more than a task taken for feedback
+BLOCKS = 100  # groups of phrases
 MINED = 3  # an n-gram of 1 to 3 words in so many hand-written phrases becomes a cue
 
 FACT_WEIGHTS = {"written": 1.0, "mmlu": 0.5, "corpus": 1.0}
@@ -178,13 +180,32 @@ def changed(text: str, kind: str, rng: random.Random) -> list[str]:
     return [t for t in out if t.strip()]
 
 
+def joined(text: str, kind: str, near: dict[str, list[str]], fill: str, rng: random.Random) -> list[str]:
+    """Two and three sentences: with another phrase of its kind, after thanks, with a sentence about something else."""
+
+    def sentences(*parts: str) -> str:
+        return " ".join(part if part[-1:] in ".!?" else part + "." for part in parts)
+
+    fill = fill[:1].upper() + fill[1:]
+    out = [sentences(text, fill) if rng.random() < 0.5 else sentences(fill, text)]
+    if kind != "none":
+        out.append(sentences(text, rng.choice(near[kind])))
+        out.append(sentences(text, fill, rng.choice(near[kind])))
+    if kind not in ("none", "satisfied"):
+        out.append(sentences(rng.choice(near["satisfied"]), text))
+    return out
+
+
 def feedback_texts(sources, seed: int) -> Texts:
-    """Labels index `KINDS`; a phrase and its changes are one group."""
-    rng, rows = random.Random(seed), []
-    for number, row in enumerate(hand("feedback")):
-        label, group = KINDS.index(row["kind"]), f"phrase {number}"
-        rows.append((row["text"], label, "written", group))
-        rows += [(text, label, "changed", group) for text in changed(row["text"], row["kind"], rng)]
+    """Labels index `KINDS`; phrases are only joined with those of their group."""
+    rng, rows, phrases = random.Random(seed), [], hand("feedback")
+    near = [{kind: [r["text"] for r in phrases[n::BLOCKS] if r["kind"] == kind] for kind in KINDS} for n in range(BLOCKS)]
+    for number, row in enumerate(phrases):
+        block, label = number % BLOCKS, KINDS.index(row["kind"])
+        more = changed(row["text"], row["kind"], rng)
+        more += joined(row["text"], row["kind"], near[block], rng.choice(sources["wordnet-examples"]), rng)
+        rows.append((row["text"], label, "written", f"block {block}"))
+        rows += [(text, label, "changed", f"block {block}") for text in more]
     tasks = drawn(sources, TASKS, rng)
     return Texts.of(rows + [(text, 0, "corpus", f"task {number}") for number, (text, _) in enumerate(tasks)])
 

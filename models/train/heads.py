@@ -204,7 +204,7 @@ def main() -> None:
     cues = source.cues(texts)
     x = np.concatenate((vectors(texts.texts), cue_flags(texts.texts, cues)), 1)
     folds = random_folds(texts.groups, 5, options.seed)
-    feedback = Task(x, texts, source.FEEDBACK_WEIGHTS, len(KINDS), 6e-5, folds)
+    feedback = Task(x, texts, source.FEEDBACK_WEIGHTS, len(KINDS), 6e-5, folds, (0, source.NONE_WEIGHT))
     unseen = feedback.unseen()
     for part in ("written", "corpus"):
         rows = texts.parts == part

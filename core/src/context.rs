@@ -49,6 +49,10 @@ pub const SIGNAL_NAMES: [&str; SIGNALS] = [
     "upper_share",
 ];
 
+/// The signal features that are linear in the embedding but for a squashing: domains and fact check. Where prompts are
+/// compared by their embeddings these would only count the same thing twice.
+pub const OF_EMBEDDING: std::ops::Range<usize> = 0..15;
+
 /// What each meta feature means, by its index after the signals.
 pub const META_NAMES: [&str; META] = [
     "bias",
@@ -231,6 +235,8 @@ mod tests {
             assert_eq!(value, expected, "{name}");
             assert!(!name.starts_with("reserved_"), "{name}");
         }
+        assert_eq!(SIGNAL_NAMES[OF_EMBEDDING.start], "domain_business");
+        assert_eq!(SIGNAL_NAMES[OF_EMBEDDING.end - 1], "fact_check");
         assert_eq!(META_NAMES[BIAS], "bias");
         assert_eq!(META_NAMES[HAS_EMBEDDING], "has_embedding");
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::lanes::dot;
-use crate::context::{BIAS, HAS_EMBEDDING, META, META_NAMES, SIGNAL_NAMES, SIGNALS};
+use crate::context::{BIAS, HAS_EMBEDDING, META, META_NAMES, OF_EMBEDDING, SIGNAL_NAMES, SIGNALS};
 
 /// P, row-major `[p × d]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ impl Projection {
     }
 
     /// P from the encoder's principal components, the leading `count`, followed by the signal and meta features that
-    /// exist, which pass through.
+    /// exist and say more than the embedding, which pass through.
     ///
     /// `mean` is `[D]`, `components` `[C × D]` row-major with orthonormal rows. The mean goes into the column of
     /// the constant feature `has_embedding`, so that a missing embedding counts as an average one.
@@ -40,7 +40,8 @@ impl Projection {
             values.extend(row);
         }
         let names = SIGNAL_NAMES.iter().chain(&META_NAMES);
-        for (i, _) in names.enumerate().filter(|(_, name)| !name.starts_with("reserved_")) {
+        let exists = |(i, name): &(usize, &&str)| !name.starts_with("reserved_") && !OF_EMBEDDING.contains(i);
+        for (i, _) in names.enumerate().filter(exists) {
             let mut row = vec![0.0; columns];
             *row.get_mut(d + i)? = 1.0;
             values.extend(row);
@@ -104,13 +105,13 @@ mod tests {
     fn signals_pass_through_and_the_mean_embedding_projects_to_zero() {
         let mean = [0.5, 0.5, 0.0];
         let p = Projection::from_components(2, &mean, &[1.0, 0.0, 0.0, 0.0, 0.0, 1.0]).unwrap();
-        let mut signals = Signals::default();
+        let mut signals = Signals { code: 1.0, ..Default::default() };
         signals.domain.0[0] = 1.0;
         let x = Context::new(Some(&mean), 3, &signals, &RequestFacts::default());
         let z = p.apply(x.values());
         assert_eq!(z.len(), p.rows());
         assert!(z[..2].iter().all(|v| v.abs() < 1e-3), "centred: {z:?}");
-        assert_eq!(z[2], 1.0, "business is the first signal");
+        assert_eq!(z[2], 1.0, "code is the first that is not of the embedding");
     }
 
     #[test]
@@ -118,7 +119,7 @@ mod tests {
         let p = Projection::from_components(0, &[], &[]).unwrap();
         let (mut center, mut scale) = (vec![0.0; p.rows()], vec![1.0; p.rows()]);
         (center[0], scale[0]) = (0.25, 4.0);
-        let mut signals = Signals::default();
+        let mut signals = Signals { code: 1.0, ..Default::default() };
         signals.domain.0[0] = 1.0;
         let x = Context::new(None, 0, &signals, &RequestFacts::default());
         assert_eq!(p.rescaled(&center, &scale).unwrap().apply(x.values())[0], 3.0);

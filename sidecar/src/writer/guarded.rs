@@ -34,6 +34,8 @@ type Reply<T> = oneshot::Sender<Result<T, String>>;
 
 /// What the guard, or somebody, asks of the loop.
 pub(super) enum Order {
+    /// A proposal that was made elsewhere.
+    Offer(i64, Box<Knowledge>, Reply<()>),
     /// A candidate, of this proposal if it is one, was judged by the log.
     Validated(Option<i64>, Box<Result<Validated, String>>),
     /// Back to an earlier snapshot.
@@ -66,6 +68,12 @@ pub(super) struct Validated {
 // === impl Writer ===
 
 impl Writer {
+    /// Offers knowledge that was made elsewhere and must be tried first, where the guard is configured so; the newest that
+    /// waits takes the place of older ones.
+    pub async fn offer(&self, proposal: i64, knowledge: Knowledge) -> Result<Result<(), String>, Refused> {
+        self.ask(|reply| Command::Guard(Order::Offer(proposal, Box::new(knowledge), reply))).await
+    }
+
     /// Publishes an earlier snapshot's parameters at once, by default those before the last step that was not streamed,
     /// and nothing else until [`Writer::resume`].
     pub async fn roll_back(&self, version: Option<u64>) -> Result<Result<RolledBack, String>, Refused> {
@@ -118,6 +126,9 @@ impl Loop {
         }
         // Whoever asked may have left; the deed stands.
         match order {
+            Order::Offer(proposal, knowledge, reply) => {
+                drop(reply.send(Ok(self.offer(proposal, *knowledge)?)));
+            }
             Order::Validated(proposal, found) => self.validated(proposal, *found)?,
             Order::RollBack(version, reply) => drop(reply.send(self.roll_back(version)?)),
             Order::Resume(reply) => drop(reply.send(Ok(self.resume()?))),

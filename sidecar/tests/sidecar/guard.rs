@@ -195,21 +195,23 @@ async fn a_proposal_is_tried_while_what_is_streamed_goes_live() {
     let proposal = |id| Knowledge {
         learner: learn::blank(&config).unwrap().learner().clone(),
         routing: Arc::new(config.routing.clone()),
-        tag: "batch",
+        configured: Arc::new(config.routing.clone()),
+        signals: Arc::default(),
+        tag: "batch".into(),
         version: 0,
         candidate: Some(id),
         trial: None,
         pinned: None,
         alpha: 1.0,
     };
-    server.writer().offer(proposal(7)).await.unwrap().unwrap();
+    server.writer().offer(7, proposal(7)).await.unwrap().unwrap();
     let version = on_trial(&http).await;
     assert_eq!(status(&http).await["trial"]["proposal"], 7);
     http.ingest(&records(10..20)).await;
     let served = http.learned(&server.public_key, 20).await;
     assert_eq!(served.canary().unwrap().snapshot.meta.version, version, "frozen beside what goes on");
     // A failing canary goes within few requests; the next proposal has its turn.
-    server.writer().offer(proposal(8)).await.unwrap().unwrap();
+    server.writer().offer(8, proposal(8)).await.unwrap().unwrap();
     http.ingest(&answers(1000, 300, "live", 2, |_| ())).await;
     http.ingest(&answers(2000, 40, "canary", version, |r| r.response.status = 503)).await;
     listed(&http, version, "withdrawn").await;
@@ -250,14 +252,16 @@ async fn a_candidate_that_the_log_knows_to_be_bad_gets_no_traffic() {
     let knowledge = Knowledge {
         learner: state.learner().clone(),
         routing: Arc::new(config.routing.clone()),
-        tag: "batch",
+        configured: Arc::new(config.routing.clone()),
+        signals: Arc::default(),
+        tag: "batch".into(),
         version: 0,
         candidate: Some(3),
         trial: None,
         pinned: None,
         alpha: 1.0,
     };
-    server.writer().offer(knowledge).await.unwrap().unwrap();
+    server.writer().offer(3, knowledge).await.unwrap().unwrap();
     for _ in 0..200 {
         if metrics(&http).await.contains("dragoman_canaries_total{outcome=\"refused\"} 1") {
             break;

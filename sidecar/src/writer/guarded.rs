@@ -102,7 +102,10 @@ impl Loop {
         let Some(text) = self.books.log.fact(MEMORY)? else { return Ok(()) };
         let memory = match serde_json::from_str::<crate::guard::Memory>(&text) {
             Ok(memory) => memory,
-            Err(e) => return Ok(warn!("what the guard remembered cannot be read: {e}; it starts anew")),
+            Err(e) => {
+                warn!("what the guard remembered cannot be read: {e}; it starts anew");
+                return Ok(());
+            }
         };
         let version = memory.trial.as_ref().map(|t| t.version);
         let newest = self.books.log.newest_snapshot()?;
@@ -124,7 +127,10 @@ impl Loop {
         }
         // Whoever asked may have left; the deed stands.
         match order {
-            Order::Offer(knowledge, reply) => drop(reply.send(Ok(self.offer(*knowledge)?))),
+            Order::Offer(knowledge, reply) => {
+                self.offer(*knowledge)?;
+                drop(reply.send(Ok(())));
+            }
             Order::Validated(proposal, found) => self.validated(proposal, *found)?,
             Order::RollBack(version, reply) => drop(reply.send(self.roll_back(version)?)),
             Order::Resume(reply) => drop(reply.send(Ok(self.resume()?))),
@@ -321,7 +327,7 @@ impl Loop {
             )));
         }
         // What may be written down is never taken back.
-        snapshot.meta.routing.privacy = routing.privacy.clone();
+        snapshot.meta.routing.privacy.clone_from(&routing.privacy);
         self.drop_trial("somebody rolled back")?;
         self.books.guard.pinned = Some(Arc::new(snapshot));
         self.books.guard.rolled_back = true;

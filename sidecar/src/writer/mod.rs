@@ -8,6 +8,7 @@ mod apply;
 mod guarded;
 mod rebuild;
 mod run;
+mod trial;
 mod verify;
 
 use std::sync::Arc;

@@ -14,3 +14,4 @@ mod ingest;
 mod publish;
 mod reload;
 mod replays;
+mod steps;

@@ -9,8 +9,9 @@ use super::test::{Clustered, Difference, Session, fails_more};
 use crate::config::{GuardConfig, Widen};
 
 /// Of the false alarms that are allowed, what each test gets (Bonferroni): little for the three that withdraw, since
-/// a good snapshot that is thrown away is what would make people switch the guard off.
-const ALARMS: Alarms = Alarms { withdraw: 0.1 / 3.0, safe: 0.3, better: 0.6 };
+/// a good snapshot that is thrown away is what would make people switch the guard off. With the default of 0.05 one
+/// canary in a thousand that changes nothing is withdrawn, at most.
+const ALARMS: Alarms = Alarms { withdraw: 0.02 / 3.0, safe: 0.33, better: 0.65 };
 
 struct Alarms {
     /// For each of errors, latency and reward.

@@ -118,7 +118,7 @@ fn alpha_goes_down_while_too_much_is_explored_and_comes_back() {
         }
         lowest = lowest.min(watch.alpha());
     }
-    assert!(lowest < 0.5 && lowest >= LEAST_ALPHA, "{lowest}");
+    assert!((LEAST_ALPHA..0.5).contains(&lowest), "{lowest}");
     assert!(watch.alpha() > lowest);
 }
 

@@ -110,7 +110,7 @@ fn a_canary_that_is_bad_makes_the_whole_blob_bad() {
     let nan = bad(|c| c.snapshot.theta[0] = f32::NAN);
     assert!(nan.contains("its canary") && nan.contains("theta"), "{nan}");
     assert!(bad(|c| c.split.share = 101).contains("more than all"));
-    assert!(bad(|c| c.snapshot = Box::new(with_canary())).contains("has a canary itself"));
+    assert!(bad(|c| *c.snapshot = with_canary()).contains("has a canary itself"));
     assert!(bad(|c| c.snapshot.meta.schema = 3).contains("schema 3"));
 }
 

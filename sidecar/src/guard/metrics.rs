@@ -66,11 +66,13 @@ impl GuardMetrics {
         Ok(metrics)
     }
 
-    /// An episode began or is over.
-    pub fn episode(&self, kind: Kind, begins: bool) {
-        self.alert.with_label_values(&[kind.name()]).set(begins.into());
-        if begins {
-            self.alerts.with_label_values(&[kind.name()]).inc();
-        }
+    /// An episode lasts, or none does.
+    pub fn episode(&self, kind: Kind, lasts: bool) {
+        self.alert.with_label_values(&[kind.name()]).set(lasts.into());
+    }
+
+    /// An episode begins.
+    pub fn begins(&self, kind: Kind) {
+        self.alerts.with_label_values(&[kind.name()]).inc();
     }
 }

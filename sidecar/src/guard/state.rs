@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dragoman_core::config::{AlertsConfig, CanaryMode, GuardConfig};
 use dragoman_core::guard::rollout::{Arm, Judgement, Rollout, Seen};
 use dragoman_core::guard::split::Split;
-use dragoman_core::guard::watch::{Alert, Observed, Watch};
+use dragoman_core::guard::watch::{Alert, Kind, Observed, Watch};
 use dragoman_core::guard::{CANARY, LIVE};
 use dragoman_core::replay::ReplayRecord;
 use dragoman_core::snapshot::Snapshot;
@@ -222,7 +222,9 @@ impl Guard {
     pub fn look(&mut self, now_ms: u64) -> Vec<Alert> {
         let alerts = self.watch.check(&self.alerts, now_ms);
         for alert in &alerts {
-            self.metrics.guard.episode(alert.kind, alert.raised);
+            if alert.raised {
+                self.metrics.guard.begins(alert.kind);
+            }
             self.tell(Notice {
                 kind: alert.kind.name().to_owned(),
                 raised: alert.raised,
@@ -254,6 +256,7 @@ impl Guard {
         metrics.requests.set(i64::try_from(requests).unwrap_or(i64::MAX));
         metrics.paused.set(self.held().is_some().into());
         metrics.alpha.set(self.alpha());
+        Kind::ALL.iter().for_each(|kind| metrics.episode(*kind, self.watch.active().any(|k| k == *kind)));
     }
 
     /// For people.

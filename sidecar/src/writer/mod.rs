@@ -17,6 +17,7 @@ mod retain;
 mod run;
 mod timetable;
 mod train;
+mod trial;
 mod verify;
 
 use std::borrow::Cow;

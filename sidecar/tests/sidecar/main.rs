@@ -20,5 +20,6 @@ mod replays;
 mod report;
 mod retention;
 mod signals;
+mod steps;
 mod train;
 mod tuning;

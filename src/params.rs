@@ -20,19 +20,25 @@ const BLOB: &str = "dragoman.snapshot";
 /// A snapshot with its rules over signals compiled.
 pub(crate) struct Loaded {
     pub(crate) snapshot: Snapshot,
-    pub(crate) rules: SignalRules,
+    pub(crate) rules: Rc<SignalRules>,
     /// The snapshot on trial beside it.
     canary: Option<(Split, Rc<Loaded>)>,
 }
 
 impl Loaded {
-    /// A snapshot from its blob, whole or not at all.
-    fn new(mut snapshot: Snapshot) -> Result<Self, String> {
+    /// A snapshot from its blob, whole or not at all. Compiling rules takes milliseconds and snapshots come every second,
+    /// so those of `before` are taken over where they are the same.
+    fn new(mut snapshot: Snapshot, before: Option<&Self>) -> Result<Self, String> {
         let canary = match snapshot.take_canary() {
-            Some(Canary { split, snapshot }) => Some((split, Rc::new(Self::new(*snapshot)?))),
+            Some(Canary { split, snapshot }) => Some((split, Rc::new(Self::new(*snapshot, before)?))),
             None => None,
         };
-        let rules = snapshot.signal_rules()?;
+        let arms = [before, canary.as_ref().map(|(_, loaded)| loaded.as_ref())];
+        let same = arms.into_iter().flatten().find(|arm| arm.snapshot.reads_as(&snapshot));
+        let rules = match same {
+            Some(same) => Rc::clone(&same.rules),
+            None => Rc::new(snapshot.signal_rules()?),
+        };
         Ok(Self { snapshot, rules, canary })
     }
 
@@ -72,7 +78,7 @@ impl Params {
         let mut seen = self.seen.borrow_mut();
         if version != seen.version {
             seen.version = version;
-            match load() {
+            match load(seen.loaded.as_deref()) {
                 Ok(loaded) => seen.loaded = Some(Rc::new(loaded)),
                 Err(why) => log::error!("snapshot {version} stays unused: {why}"),
             }
@@ -87,9 +93,9 @@ impl Params {
     }
 }
 
-fn load() -> Result<Loaded, String> {
+fn load(before: Option<&Loaded>) -> Result<Loaded, String> {
     let blob = get_shared_data(BLOB).ok().and_then(|(blob, _)| blob).ok_or("it is not in shared data")?;
-    Loaded::new(Snapshot::decode_trusted(&blob).map_err(|e| e.to_string())?)
+    Loaded::new(Snapshot::decode_trusted(&blob).map_err(|e| e.to_string())?, before)
 }
 
 /// The stored snapshot's version, 0 if there is none.
@@ -102,7 +108,7 @@ pub(crate) fn stored_version() -> u64 {
 pub(crate) fn store(blob: &[u8], key: &PublicKey) -> Result<u64, Refused> {
     let snapshot = Snapshot::decode(blob, &key.0).map_err(Refused::Bad)?;
     let version = snapshot.meta.version;
-    Loaded::new(snapshot).map_err(|why| Refused::Bad(SnapshotError::Malformed(why)))?;
+    Loaded::new(snapshot, None).map_err(|why| Refused::Bad(SnapshotError::Malformed(why)))?;
     // The blob's CAS number is taken before the version is compared: a writer in between makes this one fail.
     let (_, cas) = get_shared_data(BLOB).map_err(|_| Refused::Busy)?;
     let current = stored_version();

@@ -167,6 +167,12 @@ impl Snapshot {
         &self.signals
     }
 
+    /// Whether its rules over signals are those of `other`.
+    pub fn reads_as(&self, other: &Self) -> bool {
+        let (a, b) = (&self.meta.routing, &other.meta.routing);
+        a.keywords == b.keywords && a.embeddings == b.embeddings && self.signals == other.signals
+    }
+
     /// Its rules over signals, compiled.
     ///
     /// # Errors

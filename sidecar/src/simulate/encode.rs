@@ -51,7 +51,7 @@ impl EncoderFiles {
             projection: Cow::Borrowed(include_bytes!(
                 "../../../models/dragoman-small/projection.safetensors"
             )),
-            heads: None,
+            heads: Some(Cow::Borrowed(include_bytes!("../../../models/dragoman-small/heads.safetensors"))),
         }
     }
 

@@ -8,7 +8,7 @@ use std::f64::consts::TAU;
 
 use dragoman_core::config::{Condition, Config, OptimizerConfig, Routing};
 use dragoman_core::optimizer::{
-    Both, Change, Dial, Draw, Evidence, Knob, Rewarded, Seen, Step, Tuner, apply, dials, step,
+    Both, Dial, Draw, Evidence, Knob, Rewarded, Seen, Step, Tuner, apply, dials, step,
 };
 use dragoman_core::signals::Signals;
 use rand::{Rng, SeedableRng};
@@ -226,7 +226,7 @@ fn score(means: Means, records: u64, seed: u64) -> Vec<Trace> {
             );
             let knob = Knob::Score { decision: "d".into(), model: model.to_string() };
             let evidence = Evidence::Score(own.collect());
-            turn(value, Dial { knob, configured: 1.0, value: *value, evidence }, &config);
+            *value = turned(Dial { knob, configured: 1.0, value: *value, evidence }, &config);
             let mean = 0.6 * means[model][0] + 0.4 * means[model][1];
             trace.0.push((*value, 0.3 + 0.7 * (mean + 1.0) / 2.0));
         }
@@ -288,7 +288,7 @@ fn keyword(apart: f64, seed: u64) -> Trace {
         };
         let knob = Knob::Keyword { rule: "r".into(), keyword: "k".into() };
         let evidence = Evidence::Keyword { hits: of(true), others: of(false) };
-        turn(&mut value, Dial { knob, configured: 0.5, value, evidence }, &config);
+        value = turned(Dial { knob, configured: 0.5, value, evidence }, &config);
         trace.0.push((value, truth));
     }
     trace
@@ -337,9 +337,10 @@ fn priority(better: f64, seed: u64) -> bool {
 
 // What they share.
 
-fn turn(value: &mut f64, dial: Dial, config: &OptimizerConfig) {
-    let changes: Vec<Change> = step(&[dial], config);
-    *value = changes.first().map_or(*value, |change| change.after);
+/// The dial's value after a step.
+fn turned(dial: Dial, config: &OptimizerConfig) -> f64 {
+    let value = dial.value;
+    step(&[dial], config).first().map_or(value, |change| change.after)
 }
 
 fn tell(report: &mut Report, name: &str, traces: &[Trace], bounds: [f64; 2], tracks: bool) {

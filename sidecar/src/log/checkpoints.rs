@@ -168,15 +168,18 @@ impl Log {
     pub fn trim(&mut self) -> Result<bool, LogError> {
         let Some(Checkpoint { seq, .. }) = self.view().horizon()? else { return Ok(false) };
         let deleted = self.changes(
-            "DELETE FROM replays WHERE seq IN (SELECT seq FROM replays WHERE seq <= ?1
-             AND id NOT IN (SELECT replay_id FROM feedback WHERE seq > ?1) LIMIT ?2)",
+            "DELETE FROM replays WHERE seq IN (SELECT seq FROM replays WHERE seq <= ?1 AND NOT EXISTS
+             (SELECT 1 FROM feedback WHERE replay_id = replays.id AND feedback.seq > ?1) LIMIT ?2)",
             params![seq, CHUNK],
         )?;
-        self.execute(
-            "DELETE FROM feedback WHERE seq <= ?1 AND replay_id NOT IN (SELECT id FROM replays)",
-            [seq],
-        )?;
-        self.execute("DELETE FROM turns WHERE seq <= ?1", [seq])?;
+        if deleted == 0 {
+            self.execute(
+                "DELETE FROM feedback WHERE seq <= ?1
+                 AND NOT EXISTS (SELECT 1 FROM replays WHERE id = feedback.replay_id)",
+                [seq],
+            )?;
+            self.execute("DELETE FROM turns WHERE seq <= ?1", [seq])?;
+        }
         Ok(deleted > 0)
     }
 

@@ -43,8 +43,9 @@ pub(super) struct Retaining {
 // === impl Retaining ===
 
 impl Retaining {
-    pub(super) fn new() -> Self {
-        Self { next: Instant::now(), under_way: false, outdated: false, trimming: true }
+    /// `trimming`: whether an earlier run may have left something to delete.
+    pub(super) fn new(trimming: bool) -> Self {
+        Self { next: Instant::now(), under_way: false, outdated: false, trimming }
     }
 
     /// When there is something to do.

@@ -103,6 +103,7 @@ impl Loop {
         info!("learned {events} events from {} again in {:.1?}", path.display(), started.elapsed());
         let now = Instant::now();
         let timetable = books.timetable(&rules)?;
+        let retaining = Retaining::new(books.log.view().horizon()?.is_some());
         let mut running = Self {
             _lock: lock,
             books,
@@ -115,7 +116,7 @@ impl Loop {
             timetable,
             verifying: None,
             training: None,
-            retaining: Retaining::new(),
+            retaining,
         };
         running.publish("start");
         for proposal in running.books.waiting()? {

@@ -183,6 +183,28 @@ proptest! {
 }
 
 #[test]
+fn a_log_of_the_first_tables_is_taken_over_and_shrinks_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = crate::log::path(dir.path());
+    let old = "PRAGMA auto_vacuum = NONE; PRAGMA user_version = 1; CREATE TABLE replays(
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, time_ms INTEGER NOT NULL, session TEXT, decision TEXT,
+        model TEXT NOT NULL, route TEXT, ordinal INTEGER, reward REAL NOT NULL, record TEXT NOT NULL)";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(old).unwrap();
+    let books = Books::open(Log::open(&path).unwrap(), &state(), Metrics::new().unwrap()).unwrap();
+    let mut story = Story { dir, books, next: 0 };
+    for _ in 0..10 {
+        story.records(60);
+    }
+    story.act(&Deed::Retain(5));
+    story.books.log.shrink(true).unwrap();
+    let beside = rusqlite::Connection::open(&path).unwrap();
+    let number = |name: &str| beside.pragma_query_value(None, name, |r| r.get::<_, i64>(0)).unwrap();
+    assert_eq!((number("auto_vacuum"), number("freelist_count"), number("user_version")), (2, 0, 2));
+    let left: i64 = beside.query_row("SELECT count(*) FROM replays", [], |r| r.get(0)).unwrap();
+    assert_eq!(left, 5);
+}
+
+#[test]
 fn other_rewards_are_counted_anew_from_the_logs_old_end_on() {
     let (dir, books) = books();
     let mut story = Story { dir, books, next: 0 };

@@ -106,3 +106,28 @@ async fn a_log_without_requests_has_a_report_too_and_none_is_a_sentence() {
     assert!(read(&markdown).contains("No requests."));
     texts(&read(&html));
 }
+
+#[tokio::test]
+async fn a_report_that_was_missed_while_nothing_ran_is_written_once_at_the_start() {
+    let house = House::new();
+    let (server, _) = house.serve().await;
+    server.shutdown().await.unwrap();
+    let log = rusqlite::Connection::open(house.dir.path().join("data/replay.db")).unwrap();
+    let reports = house.dir.path().join("data/reports");
+    assert!(!reports.exists(), "the first start has missed none");
+    log.execute("UPDATE facts SET value = '1700000000000' WHERE name = 'last_report_ms'", []).unwrap();
+    let (server, http) = house.serve().await;
+    for _ in 0..200 {
+        if std::fs::read_dir(&reports).is_ok_and(|files| files.count() == 2) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    let files = std::fs::read_dir(&reports).unwrap();
+    files.for_each(|file| assert!(read(&file.unwrap().path()).contains("No requests.")));
+    let list = http.get("/v1/snapshots").await.json();
+    let tags: Vec<&str> =
+        list["items"].as_array().unwrap().iter().map(|s| s["tag"].as_str().unwrap()).collect();
+    assert_eq!(tags.iter().filter(|tag| tag.starts_with("weekly-")).count(), 1, "{tags:?}");
+    server.shutdown().await.unwrap();
+}

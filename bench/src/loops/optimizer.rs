@@ -1,8 +1,10 @@
 //! The signal optimizer in worlds where the best value of every knob is known.
 //!
 //! Rewards have a standard deviation of 0.3; a record comes every second; the optimizer is the shipped one with its
-//! default configuration: a step every 500 records on the newest 10,000, every proposal promoted. A knob has arrived
-//! when it is first within 5 % of its optimum; from then on, and 10 looks to settle, it should stay there.
+//! default configuration: a step every 500 records on the newest 15,000, every proposal promoted. A knob has arrived
+//! when it is first within 5 % of its optimum. It has reached it if in every seed it arrived and its mean over the last
+//! quarter is within 5 %; the worst single look later than that is told beside. Where the truth moves all the time, or
+//! tells little, the mean distance is to be within 5 % instead.
 
 use std::f64::consts::TAU;
 
@@ -62,7 +64,7 @@ const THRESHOLDS: [Row; 8] = [
         optimum: |_| 0.70,
         gain: 0.15,
         records: 40_000,
-        tracks: false,
+        tracks: true,
     },
     Row {
         name: "always better -> 0.50",
@@ -99,7 +101,8 @@ const THRESHOLDS: [Row; 8] = [
 ];
 
 fn thresholds(report: &mut Report) {
-    report.line("threshold of one rule         arrived after     worst at the end  in bounds  mean distance");
+    report
+        .line("threshold of one rule         arrived after     end   (worst look) in bounds  mean distance");
     for row in &THRESHOLDS {
         let traces: Vec<Trace> = (0..SEEDS).map(|seed| threshold(row, seed)).collect();
         tell(report, row.name, &traces, [0.5, 0.95], row.tracks);
@@ -192,7 +195,8 @@ const SCORES: [(&str, Means, u64); 3] = [
 ];
 
 fn scores(report: &mut Report) {
-    report.line("models' scores, 5 % explored  arrived after     worst at the end  in bounds  mean distance");
+    report
+        .line("models' scores, 5 % explored  arrived after     end   (worst look) in bounds  mean distance");
     for (name, means, records) in SCORES {
         let traces: Vec<Trace> = (0..SEEDS).flat_map(|seed| score(means, records, seed)).collect();
         tell(report, name, &traces, [0.3, 1.0], false);
@@ -237,7 +241,8 @@ fn score(means: Means, records: u64, seed: u64) -> Vec<Trace> {
 // Keywords' weights, aggregations and priorities.
 
 fn others(report: &mut Report) {
-    report.line("keywords' weights             arrived after     worst at the end  in bounds  mean distance");
+    report
+        .line("keywords' weights             arrived after     end   (worst look) in bounds  mean distance");
     // Differences of means that a keyword's prompts have from the others', by the standard deviation of both.
     for (name, apart) in [("telling nothing", 0.0), ("telling something", 0.5), ("misleading", -0.4)] {
         let traces: Vec<Trace> = (0..SEEDS).map(|seed| keyword(apart, seed)).collect();
@@ -294,7 +299,7 @@ fn keyword(apart: f64, seed: u64) -> Trace {
     trace
 }
 
-/// What an aggregation that starts as the maximum is turned to on 10,000 prompts.
+/// What an aggregation that starts as the maximum is turned to on 15,000 prompts.
 fn aggregation(mean_counts: bool, seed: u64, config: &OptimizerConfig) -> Option<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let prompts = (0..config.window).map(|_| {
@@ -354,7 +359,7 @@ fn tell(report: &mut Report, name: &str, traces: &[Trace], bounds: [f64; 2], tra
         [] => "never".into(),
     };
     let worst = traces.iter().map(Trace::worst_later).fold(0.0, f64::max);
-    let last = traces.iter().map(Trace::last).fold(0.0, f64::max);
+    let last = traces.iter().map(Trace::end).fold(0.0, f64::max);
     let mean = traces.iter().map(Trace::mean).sum::<f64>() / traces.len() as f64;
     let inside = traces.iter().all(|t| t.within(bounds));
     report.line(&format!(
@@ -396,8 +401,14 @@ impl Trace {
         self.distances().skip(from).fold(0.0, f64::max)
     }
 
-    fn last(&self) -> f64 {
-        self.distances().last().unwrap_or(1.0)
+    /// The distance of the mean over the last quarter.
+    fn end(&self) -> f64 {
+        let from = self.0.len() / 4 * 3;
+        let mean = |of: fn(&(f64, f64)) -> f64| {
+            self.0.iter().skip(from).map(of).sum::<f64>() / (self.0.len() - from).max(1) as f64
+        };
+        let (value, optimum) = (mean(|look| look.0), mean(|look| look.1));
+        (value - optimum).abs() / optimum
     }
 
     /// The mean distance over the second half.

@@ -6,11 +6,10 @@
 
 use super::{Finding, Side};
 
-/// Half-width of the band around the threshold that is fitted, to begin with and as a rule at most.
-const BAND: [f64; 2] = [0.05, 0.3];
-/// The band widens until each side has so many times the samples that are required…
-const PLENTY: usize = 5;
-/// …by this factor.
+/// Half-width of the band around the threshold that is fitted: rewards bend little within it, and more samples are worth
+/// more than a line that fits better.
+const BAND: f64 = 0.3;
+/// Where a side has too few samples the band widens by this factor.
 const WIDEN: f64 = 1.25;
 /// A difference of slopes counts from so many standard errors on; below it only the direction is known…
 const SURE: f64 = 2.0;
@@ -51,18 +50,15 @@ fn band(now: f64, sides: &[Side], least: usize) -> Option<(f64, usize)> {
         let above = near().filter(|s| s.above).count();
         (above, near().count() - above)
     };
-    let [mut band, widest] = BAND;
-    loop {
+    let mut band = BAND;
+    while band < 1.0 {
         let (above, below) = within(band);
-        let enough = if band < widest { PLENTY * least } else { least };
-        if above.min(below) >= enough {
+        if above.min(below) >= least {
             return Some((band, above + below));
-        }
-        if band >= 1.0 {
-            return None;
         }
         band *= WIDEN;
     }
+    None
 }
 
 // === impl Line ===

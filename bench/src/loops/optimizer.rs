@@ -1,7 +1,7 @@
 //! The signal optimizer in worlds where the best value of every knob is known.
 //!
 //! Rewards have a standard deviation of 0.3; a record comes every second; the optimizer is the shipped one with its
-//! default configuration: a step every 500 records on the newest 15,000, every proposal promoted. A knob has arrived
+//! default configuration: a step every 500 records on the newest 20,000, every proposal promoted. A knob has arrived
 //! when it is first within 5 % of its optimum. It has reached it if in every seed it arrived and its mean over the last
 //! quarter is within 5 %; the worst single look later than that is told beside. Where the truth moves all the time, or
 //! tells little, the mean distance is to be within 5 % instead.
@@ -299,7 +299,7 @@ fn keyword(apart: f64, seed: u64) -> Trace {
     trace
 }
 
-/// What an aggregation that starts as the maximum is turned to on 15,000 prompts.
+/// What an aggregation that starts as the maximum is turned to on 20,000 prompts.
 fn aggregation(mean_counts: bool, seed: u64, config: &OptimizerConfig) -> Option<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let prompts = (0..config.window).map(|_| {

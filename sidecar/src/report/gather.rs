@@ -128,7 +128,7 @@ impl Story {
 /// The days from the first to the last one that anything is known of, with those between them.
 fn in_order(mut days: BTreeMap<String, Day>) -> Vec<Day> {
     let dates = || days.keys().filter_map(|name| name.parse::<jiff::civil::Date>().ok());
-    let (Some(first), Some(last)) = (dates().next(), dates().last()) else { return vec![] };
+    let (Some(first), Some(last)) = (dates().next(), dates().next_back()) else { return vec![] };
     let all = first.series(jiff::Span::new().days(1)).take_while(|date| *date <= last);
     all.map(|date| {
         let name = date.to_string();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::gather::{Day, Story};
 use super::markdown::{Table, summary, tables, title};
-use super::svg::Chart;
+use super::svg::{Chart, Label};
 
 /// Light and dark. The series colours keep apart for most kinds of colour blindness (Okabe & Ito 2008).
 const STYLE: &str = "
@@ -54,18 +54,11 @@ fn charts(story: &Story) -> Vec<Chart<'_>> {
             (day.tally.records > 0).then(|| n as f64 / day.tally.records as f64)
         })
     };
-    let (number, percent, dollars, ms): (
-        fn(f64) -> String,
-        fn(f64) -> String,
-        fn(f64) -> String,
-        fn(f64) -> String,
-    ) = (
-        |v| format!("{v:.3}"),
-        |v| format!("{:.1} %", v * 100.0),
-        |v| format!("${v:.4}"),
-        |v| format!("{v:.0} ms"),
-    );
-    let whole: fn(f64) -> String = |v| format!("{v:.0}");
+    let number: Label = |v| format!("{v:.3}");
+    let percent: Label = |v| format!("{:.1} %", v * 100.0);
+    let dollars: Label = |v| format!("${v:.4}");
+    let ms: Label = |v| format!("{v:.0} ms");
+    let whole: Label = |v| format!("{v:.0}");
     let plain = [
         ("Mean reward", number, false, vec![line("reward", &|d| d.tally.reward())]),
         ("Dollars", dollars, true, vec![line("dollars", &|d| Some(d.tally.dollars))]),

@@ -16,11 +16,13 @@ const NAMED: usize = 8;
 /// Lines of the grid.
 const GRID: usize = 4;
 
+/// How a value is written at the axis.
+pub(super) type Label = fn(f64) -> String;
+
 /// A chart.
 pub(super) struct Chart<'a> {
     pub(super) title: &'a str,
-    /// Of a value at the axis.
-    pub(super) label: fn(f64) -> String,
+    pub(super) label: Label,
     /// Bars stacked on each other, or else lines.
     pub(super) stacked: bool,
     pub(super) days: Vec<&'a str>,

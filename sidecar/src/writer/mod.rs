@@ -55,7 +55,7 @@ pub struct Knowledge {
     pub routing: Arc<Routing>,
     /// The configuration itself.
     pub configured: Arc<Routing>,
-    /// Why it is published: `start`, `stream`, `batch`, `reload`, `tuned`, `retrain` or `weekly-YEAR-WEEK`.
+    /// Why it is published: `start`, `stream`, `batch`, `reload`, `proposal` or `weekly-YEAR-WEEK`.
     pub tag: Cow<'static, str>,
 }
 

@@ -70,5 +70,6 @@ impl Books {
         for (route, totals) in self.state.totals() {
             self.metrics.route(route, self.state.learner().observations(route), totals);
         }
+        self.guard.show();
     }
 }

@@ -14,6 +14,8 @@ fn house() -> House {
         {"name": "code", "priority": 5, "when": [{"signal": "code", "above": 0.6}], "models": ["large"]},
         {"name": "rest", "models": ["small"]},
     ]);
+    // Proposals count at once: how they are tried is the guard's own test.
+    house.document["guard"] = json!({"canary": "none"});
     house.document["optimizer"] = json!({"every": 100, "samples": 20, "rate": 1.0});
     house
 }

@@ -57,9 +57,6 @@ bench-learner: toolchain $(ENVOY) target/bench/peers/installed
 	cargo build -p dragoman-bench-decide --profile wasm --target wasm32-wasip1
 	cargo run --release -p dragoman-bench --bin bench-learner -- $(if $(DATA),--data $(DATA))
 
-# The guard in simulated worlds with a known truth; writes bench/results/loop.txt.
-bench-loop: toolchain
-	cargo run --release -p dragoman-bench --bin bench-loop
 # All signals of a prompt, natively and in V8, which must read the same.
 bench-signals: toolchain $(ENVOY)
 	cargo build -p dragoman-bench-signals --lib --profile wasm --target wasm32-wasip1

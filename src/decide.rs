@@ -93,16 +93,16 @@ impl Verdict {
         Self { record, loaded: None, cluster: None, fallback: None, category: None, body: None, seat: None }
     }
 
-    /// The request of this body; the default route if it cannot be read.
+    /// The request of this body, its conversation hashed as the snapshot in use says; the default route if it cannot be read.
     pub(crate) fn read(
         worker: &Worker,
         api: Api,
         body: &[u8],
         session: Option<String>,
+        loaded: Option<&Loaded>,
     ) -> Result<Question, Box<Self>> {
         let since = Instant::now();
-        let loaded = worker.params.current();
-        let key = loaded.as_ref().and_then(|l| l.snapshot.meta.routing.thread_key.as_ref());
+        let key = loaded.and_then(|l| l.snapshot.meta.routing.thread_key.as_ref());
         let request = parse_thread(api, body, key).map_err(|error| {
             worker.warn(&error.to_string());
             Box::new(Self::default_route(worker, api, error.reason()))

@@ -80,14 +80,14 @@ impl Stream {
     /// The request is complete: decides it, or holds it until its embedding is there.
     fn ask(&mut self, api: Api, since: Instant, size: usize) -> Action {
         let body = self.get_http_request_body(0, size).unwrap_or_default();
-        let question = match Verdict::read(&self.worker, api, &body, self.session()) {
+        let (session, loaded) = (self.session(), self.worker.params.current());
+        let question = match Verdict::read(&self.worker, api, &body, session, loaded.as_deref()) {
             Ok(question) => question,
             Err(verdict) => {
                 self.settle(*verdict, since, size);
                 return Action::Continue;
             }
         };
-        let loaded = self.worker.params.current();
         let start = Instant::now();
         // Without a snapshot nothing is decided, with or without an embedding.
         let vector = match loaded.as_ref().map_or(Ok(None), |_| self.worker.embed(question.prompt())) {

@@ -120,7 +120,7 @@ fn next_turn() {
     };
     let first = say(&json!([question]), &[]);
     let second = say(&json!([question, answer, complaint]), &[]);
-    heard(&first, "complaint", &second);
+    heard(&first, "wrong_answer", &second);
     let again = say(&json!([question, answer, complaint]), &[]);
     heard(&second, "regenerated", &again);
     // A session needs no history.

@@ -112,10 +112,12 @@ fn next_turn() {
     };
     let (question, answer) = (said("user", "What is the capital of Peru?"), said("assistant", "Quito."));
     let complaint = said("user", "That's wrong.");
-    let heard = |id: &str, source: &str, by: &str| {
-        wait_until(source, Duration::from_secs(10), || {
+    let heard = |id: &str, what: &str, by: &str| {
+        wait_until(what, Duration::from_secs(10), || {
             let evidence = explained(&system, id)["evidence"][0].clone();
-            (&evidence["source"], &evidence["by"]) == (&json!(source), &json!(by))
+            // Of a follow-up its kind tells more.
+            let named = evidence.get("kind").unwrap_or(&evidence["source"]);
+            (named, &evidence["by"]) == (&json!(what), &json!(by))
         });
     };
     let first = say(&json!([question]), &[]);

@@ -68,11 +68,11 @@ impl View<'_> {
         )
     }
 
-    /// The snapshots that were made in `from..until` and are still kept: the tag, and version and bytes.
+    /// The snapshots that were made in `from..until` and are still kept, streamed ones left out: the tag, and version and bytes.
     pub fn snapshots_of(&self, from: u64, until: u64) -> Result<Vec<Change>, LogError> {
         let sql =
             "SELECT created_ms, tag, 'version ' || version || ', ' || length(blob) || ' bytes' FROM snapshots
-             WHERE created_ms >= ?1 AND created_ms < ?2 ORDER BY version";
+             WHERE created_ms >= ?1 AND created_ms < ?2 AND tag <> 'stream' ORDER BY version";
         self.changes(sql, from, until)
     }
 

@@ -22,7 +22,7 @@ pub(super) struct Story {
     pub(super) decisions: BTreeMap<String, (Tally, BTreeMap<String, u64>)>,
     /// Tuned signals, promotions, rollouts and rollbacks, reloads and whatever else changed.
     pub(super) changes: Vec<Change>,
-    /// Snapshots that are still kept.
+    /// Snapshots that are still kept, streamed ones left out.
     pub(super) snapshots: Vec<Change>,
 }
 

@@ -86,7 +86,7 @@ FRONTS = {  # what a phrase of a kind may follow without becoming another kind
 }  # fmt: skip
 FRONTED = ("thank", "great", "nice", "ok", "good", "perfect", "cool", "yes", "love", "awesome", "sorry", "close", "works",
            "correct", "but", "almost", "no ")  # fmt: skip
-NONE_WEIGHT = 0.5  # feedback that is missed costs more than a task taken for feedback
+NONE_WEIGHT = 0.75  # feedback that is missed costs more than a task taken for feedback
 BLOCKS = 100  # groups of general phrases
 TOPICS = 30  # groups of topical phrases
 CUES = 2000  # the listed ones and the n-grams of 1 to 3 words that the most hand-written phrases hold

@@ -86,9 +86,10 @@ FRONTS = {  # what a phrase of a kind may follow without becoming another kind
 }  # fmt: skip
 FRONTED = ("thank", "great", "nice", "ok", "good", "perfect", "cool", "yes", "love", "awesome", "sorry", "close", "works",
            "correct", "but", "almost", "no ")  # fmt: skip
-NONE_WEIGHT = 0.5  # feedback that is missed costs more than a task taken for feedback
-BLOCKS = 100  # groups of phrases
-MINED = 3  # an n-gram of 1 to 3 words in so many hand-written phrases becomes a cue
+NONE_WEIGHT = 0.75  # feedback that is missed costs more than a task taken for feedback
+BLOCKS = 100  # groups of general phrases
+TOPICS = 30  # groups of topical phrases
+CUES = 2000  # the listed ones and the n-grams of 1 to 3 words that the most hand-written phrases hold
 
 FACT_WEIGHTS = {"written": 1.0, "mmlu": 0.5, "corpus": 1.0}
 FACTS = (("nq-open", 1500),)
@@ -196,30 +197,44 @@ def joined(text: str, kind: str, near: dict[str, list[str]], fill: str, rng: ran
     return out
 
 
+def blocked_phrases() -> list[tuple[dict, str]]:
+    """Every phrase with its block. The topical ones follow much the same order of topics in every kind, so a block of
+    neighbours of each kind is roughly a topic."""
+    general, topical = hand("feedback"), hand("feedback_topical")
+    sizes, seen = Counter(row["kind"] for row in topical), Counter()
+    out = [(row, f"block {number % BLOCKS}") for number, row in enumerate(general)]
+    for row in topical:
+        out.append((row, f"topic {seen[row['kind']] * TOPICS // sizes[row['kind']]}"))
+        seen[row["kind"]] += 1
+    return out
+
+
 def feedback_texts(sources, seed: int) -> Texts:
     """Labels index `KINDS`; phrases are only joined with those of their group."""
-    rng, rows, phrases = random.Random(seed), [], hand("feedback")
-    near = [{kind: [r["text"] for r in phrases[n::BLOCKS] if r["kind"] == kind] for kind in KINDS} for n in range(BLOCKS)]
-    for number, row in enumerate(phrases):
-        block, label = number % BLOCKS, KINDS.index(row["kind"])
+    rng, rows, phrases = random.Random(seed), [], blocked_phrases()
+    near: dict[str, dict[str, list[str]]] = {}
+    for row, block in phrases:
+        near.setdefault(block, {kind: [] for kind in KINDS})[row["kind"]].append(row["text"])
+    for row, block in phrases:
+        label = KINDS.index(row["kind"])
         more = changed(row["text"], row["kind"], rng)
         more += joined(row["text"], row["kind"], near[block], rng.choice(sources["wordnet-examples"]), rng)
-        rows.append((row["text"], label, "written", f"block {block}"))
-        rows += [(text, label, "changed", f"block {block}") for text in more]
+        rows.append((row["text"], label, "written", block))
+        rows += [(text, label, "changed", block) for text in more]
     tasks = drawn(sources, TASKS, rng)
     return Texts.of(rows + [(text, 0, "corpus", f"task {number}") for number, (text, _) in enumerate(tasks)])
 
 
 def cues(texts: Texts) -> list[str]:
-    """The listed cues, then the n-grams of up to three words that enough hand-written phrases hold."""
+    """The listed cues, then the n-grams that the most hand-written phrases hold; kinds play no part in the choice."""
     listed = (HAND / "feedback_cues.txt").read_text("utf-8").splitlines()
     counts: Counter[str] = Counter()
     for text, part in zip(texts.texts, texts.parts):
         if part == "written":
             words = re.findall(r"[\w']+", folded(text))
             counts.update({" ".join(words[i : i + n]) for n in (1, 2, 3) for i in range(len(words) - n + 1)})
-    mined = sorted(gram for gram, count in counts.items() if count >= MINED and gram.strip("'"))
-    return list(dict.fromkeys(listed + mined))
+    mined = sorted((gram for gram in counts if gram.strip("'")), key=lambda gram: (-counts[gram], len(gram), gram))
+    return list(dict.fromkeys(listed + mined))[:CUES]
 
 
 def fact_texts(sources, mmlu, seed: int) -> Texts:

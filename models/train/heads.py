@@ -204,11 +204,11 @@ def main() -> None:
     cues = source.cues(texts)
     x = np.concatenate((vectors(texts.texts), cue_flags(texts.texts, cues)), 1)
     folds = random_folds(texts.groups, 5, options.seed)
-    feedback = Task(x, texts, source.FEEDBACK_WEIGHTS, len(KINDS), 6e-5, folds, (0, source.NONE_WEIGHT))
+    feedback = Task(x, texts, source.FEEDBACK_WEIGHTS, len(KINDS), 1e-4, folds, (0, source.NONE_WEIGHT))
     unseen = feedback.unseen()
-    for part in ("written", "corpus"):
-        rows = texts.parts == part
-        results[f"feedback, unseen, {part}"] = kind_accuracy(unseen[rows].argmax(1), texts.labels[rows])
+    for name, prefix in (("general", "block"), ("topical", "topic"), ("corpus", "task")):
+        rows = np.char.startswith(texts.groups, prefix) & (texts.parts != "changed")
+        results[f"feedback, unseen, {name}"] = kind_accuracy(unseen[rows].argmax(1), texts.labels[rows])
     heads["feedback"] = feedback.trained(unseen)
     if options.test:
         rows = [json.loads(line) for line in options.test.read_text("utf-8").splitlines()]

@@ -2,7 +2,7 @@
 
 use super::super::Rewarded;
 use super::Seen;
-use crate::config::{Condition, OptimizerConfig, Routing};
+use crate::config::{Condition, DecisionRule, OptimizerConfig, Routing};
 use crate::decision::{holds, holds_by};
 
 /// A record and the decisions that hold for it by now.
@@ -12,6 +12,8 @@ pub(super) struct Record<'a> {
     /// Place of the decision that was taken; past the last one where none was.
     pub(super) taken: usize,
     pub(super) got: Rewarded,
+    /// Which decisions hold.
+    holding: Vec<bool>,
 }
 
 // === impl Record ===
@@ -21,17 +23,21 @@ impl<'a> Record<'a> {
     pub(super) fn of(now: &'a Routing, seen: &'a Seen, age: usize, config: &OptimizerConfig) -> Self {
         let taken = now.decisions.iter().position(|d| Some(&d.name) == seen.decision.as_ref());
         let weight = libm::exp2(-(age as f64) / config.half_life);
-        Self {
+        let mut record = Self {
             now,
             seen,
             taken: taken.unwrap_or(now.decisions.len()),
             got: Rewarded { reward: seen.reward, weight },
-        }
+            holding: vec![],
+        };
+        let holds = |d: &DecisionRule| all(&d.when, &|single| record.is_true(single));
+        record.holding = now.decisions.iter().map(holds).collect();
+        record
     }
 
     /// Whether decision `place` holds.
     pub(super) fn holds(&self, place: usize) -> bool {
-        self.now.decisions.get(place).is_some_and(|d| self.all(&d.when, &|single| self.is_true(single)))
+        self.holding.get(place) == Some(&true)
     }
 
     /// If the decision hinges on the conditions that `which` picks: whether the record had the fate of their being
@@ -40,14 +46,10 @@ impl<'a> Record<'a> {
         let [with, without] = [true, false].map(|on| {
             let truth = |single: &Condition| if which(single) { on } else { self.is_true(single) };
             let decisions = &self.now.decisions;
-            decisions.iter().position(|d| self.all(&d.when, &truth)).unwrap_or(decisions.len())
+            decisions.iter().position(|d| all(&d.when, &truth)).unwrap_or(decisions.len())
         });
         let fated = with != without && (self.taken == with || self.taken == without);
         fated.then_some(self.taken == with)
-    }
-
-    fn all(&self, when: &[Condition], truth: &impl Fn(&Condition) -> bool) -> bool {
-        when.iter().all(|condition| holds_by(condition, truth))
     }
 
     /// An embedding rule's threshold may have moved since: it is asked again.
@@ -58,4 +60,8 @@ impl<'a> Record<'a> {
         rule.zip(signals.measured(name))
             .is_some_and(|(rule, hit)| rule.aggregation_method.of(hit) >= rule.threshold)
     }
+}
+
+fn all(when: &[Condition], truth: &impl Fn(&Condition) -> bool) -> bool {
+    when.iter().all(|condition| holds_by(condition, truth))
 }

@@ -104,7 +104,6 @@ fn near_house() -> House {
     let mut house = house();
     house.document["encoder"]["path"] =
         json!(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/dragoman-small"));
-    house.document["guard"] = json!({"canary": "none"});
     house.document["signals"] =
         json!({"embeddings": [{"name": "e", "candidates": ["reset my password"], "threshold": 0.7}]});
     house.document["decisions"] = json!([

@@ -14,7 +14,7 @@ use crate::learner::Pace;
 use crate::request::{Api, RequestFacts};
 use crate::signals::Signals;
 use crate::snapshot::{Snapshot, SnapshotMeta};
-pub(crate) use holds::{holds, score_of};
+pub(crate) use holds::{holds, holds_by, score_of};
 
 /// What one candidate route is worth to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

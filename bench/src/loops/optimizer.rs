@@ -125,7 +125,7 @@ fn threshold(row: &Row, seed: u64) -> Trace {
         // What is more code is harder for both.
         let mean = 0.6 - 0.2 * code + if rule { better } else { 0.0 };
         let decision = Some(if rule { "code" } else { "rest" }.to_owned());
-        Seen { decision, signals, reward: mean + normal(&mut rng) * NOISE }
+        Seen { decision, signals, reward: mean + normal(&mut rng) * NOISE, tried: None }
     });
     Trace(world.values.iter().map(|(n, now)| (f64::from(threshold_of(now)), (row.optimum)(*n))).collect())
 }
@@ -331,7 +331,7 @@ fn priority(better: f64, seed: u64) -> bool {
         };
         let name = now.decisions.iter().map(|d| d.name.clone()).find(|name| holds(name)).unwrap_or_default();
         let mean = 0.4 + if name == "hard" { better } else { 0.0 };
-        Seen { decision: Some(name), signals, reward: mean + normal(&mut rng) * NOISE }
+        Seen { decision: Some(name), signals, reward: mean + normal(&mut rng) * NOISE, tried: None }
     });
     let order = |name: &str| {
         let last = world.values.last().map(|(_, now)| now);

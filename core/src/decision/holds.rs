@@ -5,6 +5,20 @@ use crate::signals::Signals;
 
 /// Whether `condition` holds. A threshold itself is not above it.
 pub(crate) fn holds(condition: &Condition, signals: &Signals) -> bool {
+    holds_by(condition, &|single| holds_alone(single, signals))
+}
+
+/// Whether `condition` holds, by the truth of the conditions in it that are no trees themselves.
+pub(crate) fn holds_by(condition: &Condition, truth: &impl Fn(&Condition) -> bool) -> bool {
+    match condition {
+        Condition::All(list) => list.iter().all(|c| holds_by(c, truth)),
+        Condition::Any(list) => list.iter().any(|c| holds_by(c, truth)),
+        Condition::Not(inner) => !holds_by(inner, truth),
+        single => truth(single),
+    }
+}
+
+fn holds_alone(condition: &Condition, signals: &Signals) -> bool {
     match condition {
         Condition::Keyword(rule) => signals.keywords.iter().any(|hit| hit.rule == *rule),
         Condition::Embedding(rule) => signals.embeddings.iter().any(|hit| hit.rule == *rule),
@@ -14,9 +28,7 @@ pub(crate) fn holds(condition: &Condition, signals: &Signals) -> bool {
         Condition::Language(language) => signals.language == *language,
         Condition::Feedback(kind) => signals.feedback.kind == *kind,
         Condition::Complexity(level) => signals.complexity_level == *level,
-        Condition::All(list) => list.iter().all(|c| holds(c, signals)),
-        Condition::Any(list) => list.iter().any(|c| holds(c, signals)),
-        Condition::Not(inner) => !holds(inner, signals),
+        tree @ (Condition::All(_) | Condition::Any(_) | Condition::Not(_)) => holds(tree, signals),
     }
 }
 

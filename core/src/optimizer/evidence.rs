@@ -17,7 +17,7 @@ pub struct Rewarded {
 pub struct Side {
     /// The signal's score.
     pub signal: f64,
-    /// Whether the rule decided it, or what comes after the rule.
+    /// Whether it was decided as those above the threshold are (by the rule, unless that asks for the contrary).
     pub above: bool,
     /// What the answer was worth.
     pub got: Rewarded,
@@ -39,7 +39,7 @@ pub struct Both {
     pub max: f64,
     /// The mean similarity to the candidates.
     pub mean: f64,
-    /// Whether the rule's decision decided it.
+    /// Whether it was decided as those are for which the rule fires.
     pub above: bool,
     /// What the answer was worth.
     pub got: Rewarded,

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Bounds, OptimizerConfig};
 
-pub use adapter::{Seen, apply, dials};
+pub use adapter::{Seen, Tried, apply, dials};
 pub use evidence::{Both, Draw, Evidence, Rewarded, Side};
 pub use tuner::{Setting, Step, Tuner};
 
@@ -128,9 +128,15 @@ const LEAST: f64 = 1e-4;
 ///
 /// `value ← value + rate · shrink · (target − value)`, |Δ| ≤ step, with `shrink = g²/(g² + e²)` for a gain g with the
 /// standard error e: what may be chance moves little, so a knob at its optimum rests (the positive-part idea of James
-/// & Stein 1961, for one number).
+/// & Stein 1961, for one number). Where an embedding rule gets another aggregation, its threshold waits for samples by
+/// the new one.
 pub fn step(dials: &[Dial], config: &OptimizerConfig) -> Vec<Change> {
-    dials.iter().filter_map(|dial| dial.turn(config)).collect()
+    let mut changes: Vec<Change> = dials.iter().filter_map(|dial| dial.turn(config)).collect();
+    let switched =
+        |knob: &Knob| if let Knob::Aggregation { rule } = knob { Some(rule.clone()) } else { None };
+    let switched: Vec<String> = changes.iter().filter_map(|change| switched(&change.knob)).collect();
+    changes.retain(|change| !matches!(&change.knob, Knob::Embedding { rule } if switched.contains(rule)));
+    changes
 }
 
 // === impl Dial ===

@@ -10,6 +10,8 @@ use super::*;
 use crate::config::{Condition, Config, Routing, SignalName};
 use crate::signals::Signals;
 
+mod adapter;
+
 fn config() -> OptimizerConfig {
     OptimizerConfig { samples: 50, ..Default::default() }
 }
@@ -157,7 +159,7 @@ fn seen(now: &Routing, i: usize) -> Seen {
     let holds = |d: &&crate::config::DecisionRule| d.when.iter().all(|c| crate::decision::holds(c, &signals));
     let name = now.decisions.iter().find(holds).unwrap().name.clone();
     let worth = if name == "hard" { 0.8 } else { 0.5 };
-    Seen { decision: Some(name), signals, reward: worth + noise(i, 0.3) }
+    Seen { decision: Some(name), signals, reward: worth + noise(i, 0.3), ..Default::default() }
 }
 
 #[test]

@@ -102,6 +102,18 @@ fn follow_up(config: &RewardConfig, kind: FeedbackKind) -> Option<f64> {
     }
 }
 
+/// Whether raters and the feedback detector are of one mind about an answer, pleased or displeased; `None` while one of
+/// them has said nothing, or nothing that is either. The first word of each counts, so that what is once there stays.
+pub fn agreement(config: &RewardConfig, evidence: &[Evidence]) -> Option<bool> {
+    let pleased = |piece: &Evidence| {
+        let (value, weight) = piece.worth(config);
+        (value * weight != 0.0).then_some(value > 0.0)
+    };
+    let said = evidence.iter().filter(|e| matches!(e, Evidence::Feedback { .. })).find_map(pleased)?;
+    let detected = evidence.iter().filter(|e| matches!(e, Evidence::FollowUp { .. })).find_map(pleased)?;
+    Some(said == detected)
+}
+
 /// A weighted mean that 0 fills up to a weight of 1.
 #[derive(Default)]
 struct Mean {

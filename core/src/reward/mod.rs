@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::RewardConfig;
 use crate::response::ResponseFacts;
 
-pub use evidence::Evidence;
+pub use evidence::{Evidence, agreement};
 pub use feedback::Feedback;
 pub use score::{BEST, read_score};
 

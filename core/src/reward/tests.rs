@@ -87,6 +87,23 @@ fn an_unsure_detector_counts_for_little_and_a_follow_up_ends_silence() {
 }
 
 #[test]
+fn a_detector_agrees_with_raters_by_the_first_word_of_each() {
+    let (thanks, wrong) = (turn(FeedbackKind::Satisfied, 0.6), turn(FeedbackKind::WrongAnswer, 0.6));
+    let agree = |evidence: &[Evidence]| agreement(&RewardConfig::default(), evidence);
+    assert_eq!((agree(&[said(5), thanks]), agree(&[thanks, said(4)])), (Some(true), Some(true)));
+    assert_eq!((agree(&[said(1), thanks]), agree(&[wrong, said(1)])), (Some(false), Some(true)));
+    assert_eq!(agree(&[said(1), turn(FeedbackKind::WantDifferent, 1.0)]), Some(true));
+    assert_eq!(agree(&[said(5), thanks, wrong, said(1)]), Some(true), "it stays");
+    let neither = [turn(FeedbackKind::None, 0.9), turn(FeedbackKind::NeedClarification, 0.9)];
+    for neutral in [&[said(5)][..], &[thanks], &[said(3), thanks], &[weighted(5, 0.0), thanks]] {
+        assert_eq!(agree(neutral), None, "{neutral:?}");
+    }
+    for follow_up in neither.into_iter().chain([Evidence::Complaint, Evidence::Judge { score: 5 }]) {
+        assert_eq!(agree(&[said(5), follow_up]), None, "{follow_up:?}");
+    }
+}
+
+#[test]
 fn cost_is_a_penalty_that_saturates() {
     assert!((total(&ok(), 0.005, &[]) - (0.48 - 0.1)).abs() < 1e-12);
     assert!((total(&ok(), 9.0, &[]) - (0.48 - 0.2)).abs() < 1e-12);

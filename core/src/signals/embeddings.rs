@@ -36,7 +36,7 @@ pub enum Aggregation {
     Mean,
 }
 
-/// A rule that fired. Cosines below 0 count as 0.
+/// How near a prompt was to a rule. Cosines below 0 count as 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EmbeddingHit {
     /// The rule's name.
@@ -51,17 +51,34 @@ pub struct EmbeddingHit {
     pub mean: f32,
 }
 
-/// The rules that fire, in their order. `candidates` are the embeddings of all rules' candidates, one rule after the
+// === impl Aggregation ===
+
+impl Aggregation {
+    /// What it makes of the cosines.
+    pub fn of(self, hit: &EmbeddingHit) -> f32 {
+        match self {
+            Self::Max => hit.max,
+            Self::Mean => hit.mean,
+        }
+    }
+}
+
+/// The rules that fire, in their order, and those that do not. `candidates` are the embeddings of all rules' candidates, one rule after the
 /// other, of unit length as `embedding` is; with fewer than the rules have, those without stay silent.
-pub(super) fn find(rules: &[EmbeddingRule], candidates: &[Vec<f32>], embedding: &[f32]) -> Vec<EmbeddingHit> {
+pub(super) fn find(
+    rules: &[EmbeddingRule],
+    candidates: &[Vec<f32>],
+    embedding: &[f32],
+) -> (Vec<EmbeddingHit>, Vec<EmbeddingHit>) {
     let mut rest = candidates;
-    let mut hits = Vec::new();
+    let (mut hits, mut missed) = (Vec::new(), Vec::new());
     for rule in rules {
         let Some((own, others)) = rest.split_at_checked(rule.candidates.len()) else { break };
         rest = others;
-        hits.extend(measure(rule, own, embedding).filter(|hit| hit.score >= rule.threshold));
+        let Some(hit) = measure(rule, own, embedding) else { continue };
+        if hit.score >= rule.threshold { hits.push(hit) } else { missed.push(hit) }
     }
-    hits
+    (hits, missed)
 }
 
 /// How near `embedding` is to the rule's candidates; `None` if it has none, or they are of another size.
@@ -73,11 +90,9 @@ fn measure(rule: &EmbeddingRule, candidates: &[Vec<f32>], embedding: &[f32]) -> 
     let nearest = cosines.iter().enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best });
     let (candidate, max) = nearest.map(|(place, cosine)| (place, *cosine))?;
     let mean = cosines.iter().sum::<f32>() / cosines.len() as f32;
-    let score = match rule.aggregation_method {
-        Aggregation::Max => max,
-        Aggregation::Mean => mean,
-    };
-    Some(EmbeddingHit { rule: rule.name.clone(), score, candidate: super::saturate(candidate), max, mean })
+    let (rule, by) = (rule.name.clone(), rule.aggregation_method);
+    let hit = EmbeddingHit { rule, score: 0.0, candidate: super::saturate(candidate), max, mean };
+    Some(EmbeddingHit { score: by.of(&hit), ..hit })
 }
 
 /// What is wrong with the rules, a sentence each.

@@ -111,7 +111,8 @@ impl KeywordRule {
         fold(keyword.trim(), self.case_sensitive)
     }
 
-    fn weight_of(&self, keyword: &str) -> f32 {
+    /// What one occurrence of a keyword of the rule convinces.
+    pub fn weight_of(&self, keyword: &str) -> f32 {
         self.weights.get(keyword).copied().unwrap_or(self.weight)
     }
 }

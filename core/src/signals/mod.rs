@@ -75,6 +75,9 @@ pub struct Signals {
     pub keywords: Vec<KeywordHit>,
     /// The embedding rules that fired, in the order of the configuration.
     pub embeddings: Vec<EmbeddingHit>,
+    /// The embedding rules that did not fire, and how near they were; they count only where thresholds are tuned.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missed: Vec<EmbeddingHit>,
     /// How likely the prompt is about each field of knowledge.
     pub domain: Domains,
     /// How likely it asks for facts that want checking.
@@ -137,10 +140,13 @@ impl SignalRules {
         let math = scores::math(&scan, &found);
         let complexity = scores::complexity(&scan, &found, facts, code, math);
         let heads = &self.model.heads;
+        let (embeddings, missed) = embedding
+            .map(|e| embeddings::find(&self.embeddings, &self.model.candidates, e))
+            .unwrap_or_default();
         Signals {
             keywords: self.find_keywords(prompt, matches!(text, Cow::Borrowed(_)).then_some(&folded)),
-            embeddings: embedding
-                .map_or(vec![], |e| embeddings::find(&self.embeddings, &self.model.candidates, e)),
+            embeddings,
+            missed,
             domain: embedding.map_or(Domains::default(), |e| heads.domains(e)),
             fact_check: embedding.map_or(0.0, |e| heads.fact_check(e)),
             code,
@@ -180,6 +186,11 @@ impl SignalRules {
 // === impl Signals ===
 
 impl Signals {
+    /// How near the embedding rule of this name was, whether it fired or not; `None` if it was not measured.
+    pub fn measured(&self, rule: &str) -> Option<&EmbeddingHit> {
+        self.embeddings.iter().chain(&self.missed).find(|hit| hit.rule == rule)
+    }
+
     /// Whether the prompt holds or asks for program code.
     pub fn has_code(&self) -> bool {
         self.code >= CONVINCING

@@ -18,7 +18,7 @@ use dragoman_core::learner::{Learner, Observation};
 use dragoman_core::optimizer::Tuner;
 use dragoman_core::replay::{ReplayRecord, completion_tokens};
 use dragoman_core::response::ResponseFacts;
-use dragoman_core::reward::{Evidence, Reward};
+use dragoman_core::reward::{Evidence, Reward, agreement};
 use serde::{Deserialize, Serialize};
 
 pub use turn::Turn;
@@ -128,6 +128,17 @@ impl State {
         reward(&self.config, record, evidence)
     }
 
+    /// What a model's own try earns that failed in a way worth a retry.
+    pub fn failed(&self) -> f64 {
+        unavailable(&self.config).total
+    }
+
+    /// Whether raters and the feedback detector agree about an answer, where only now, `after` and not `before`, both
+    /// have spoken: so each answer is asked once.
+    pub fn agreement(&self, before: &[Evidence], after: &[Evidence]) -> Option<bool> {
+        agreement(&self.config, after).filter(|_| agreement(&self.config, before).is_none())
+    }
+
     /// Learns from a new record, without evidence.
     pub fn observe(&mut self, record: &ReplayRecord) -> Outcome {
         let mut ordinal = None;
@@ -197,10 +208,14 @@ fn attempts<'a>(
     };
     let route = record.route.as_deref();
     let Some(escalated) = &record.escalated_to else { return (None, answered(route)) };
-    // Of the first attempt only is known that it failed in a way worth a retry: an upstream that is not there.
-    let unavailable = ResponseFacts { status: 503, ..ResponseFacts::default() };
-    let failed = Attempt { route, reward: Reward::of(config, &unavailable, 0.0, &[]), tokens: None };
+    let failed = Attempt { route, reward: unavailable(config), tokens: None };
     (Some(failed), answered(escalated.route.as_deref()))
+}
+
+/// Of an attempt that was escalated only is known that it failed in a way worth a retry: an upstream that is not there.
+fn unavailable(config: &RewardConfig) -> Reward {
+    let gone = ResponseFacts { status: 503, ..ResponseFacts::default() };
+    Reward::of(config, &gone, 0.0, &[])
 }
 
 /// `max(rewards) − Σ costs` (DESIGN.md §7): a failed attempt costs nothing, and the answer's cost is within its

@@ -92,6 +92,7 @@ impl Books {
         let Some(revised) = revise(self.log.view(), &mut self.state, seq, id)? else { return Ok(None) };
         let was = self.log.change_reward(revised.seq, revised.reward.total)?;
         self.guard.revise(&revised.record, was, revised.reward.total);
+        revised.agreement.into_iter().for_each(|agree| self.guard.detector(agree));
         self.changed |= revised.learned;
         Ok(Some(revised.reward))
     }

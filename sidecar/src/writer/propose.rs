@@ -1,10 +1,11 @@
 //! Proposals: tuned signals and learners begun anew, from the evidence to the verdict.
 
 use dragoman_core::config::OptimizerConfig;
-use dragoman_core::optimizer::{self, Seen, Step};
+use dragoman_core::optimizer::{self, Seen, Step, Tried};
 use dragoman_core::signals::Signals;
 use log::info;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::Rules;
@@ -28,13 +29,28 @@ pub(super) struct Lookout {
 struct Sample {
     #[serde(default)]
     decision: Option<String>,
+    model: String,
+    propensity: f64,
     signals: Signals,
     response: Answered,
+    #[serde(default)]
+    escalated_to: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
 struct Answered {
     status: u16,
+}
+
+// === impl Sample ===
+
+impl Sample {
+    /// `reward` is the record's, `failed` that of a try that another model had to answer for.
+    fn seen(self, reward: f64, failed: f64) -> Seen {
+        let own = if self.escalated_to.is_some() { failed } else { reward };
+        let tried = Some(Tried { model: self.model, propensity: self.propensity, reward: own });
+        Seen { decision: self.decision, tried, signals: self.signals, reward }
+    }
 }
 
 // === impl Lookout ===
@@ -71,9 +87,8 @@ impl Books {
         let newest: Vec<(Sample, f64)> = self.log.view().newest(i64::MAX, config.window)?;
         // Of a client that left before the answer nothing is known.
         let answered = newest.into_iter().filter(|(sample, _)| sample.response.status != 0);
-        let seen: Vec<Seen> = answered
-            .map(|(sample, reward)| Seen { decision: sample.decision, signals: sample.signals, reward })
-            .collect();
+        let failed = self.state.failed();
+        let seen: Vec<Seen> = answered.map(|(sample, reward)| sample.seen(reward, failed)).collect();
         let dials = optimizer::dials(&rules.routing, tuner.live(), &seen, config);
         let changes = optimizer::step(&tuner.awake(dials), config);
         if changes.is_empty() {

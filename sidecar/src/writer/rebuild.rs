@@ -88,6 +88,8 @@ pub(super) struct Revised {
     pub(super) reward: Reward,
     /// Whether an observation changed with it.
     pub(super) learned: bool,
+    /// Whether raters and the feedback detector agree about it, where this event makes that known.
+    pub(super) agreement: Option<bool>,
 }
 
 /// Feedback or other evidence, event `seq`, counts: the one way in which it does, streamed or learned again, so that
@@ -103,7 +105,8 @@ pub(super) fn revise(
     let after: Vec<Evidence> =
         log.evidence(replay_id, seq + 1)?.into_iter().map(|heard| heard.evidence).collect();
     let Some((_, before)) = after.split_last() else { return Ok(None) };
+    let agreement = state.agreement(before, &after);
     let reward = state.revise(&replay.record, replay.ordinal, before, &after);
     let learned = replay.ordinal.is_some();
-    Ok(Some(Revised { record: replay.record, seq: replay.seq, reward, learned }))
+    Ok(Some(Revised { record: replay.record, seq: replay.seq, reward, learned, agreement }))
 }

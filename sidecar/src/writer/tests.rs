@@ -151,6 +151,51 @@ fn a_log_of_the_first_version_is_taken_over_with_all_voices_alike() {
     }
 }
 
+/// What the guard knows of the feedback detector: for each pair, whether it agreed.
+fn pairs(books: &Books) -> serde_json::Value {
+    serde_json::to_value(books.guard.memory()).unwrap()["watch"]["pairs"].take()
+}
+
+#[test]
+fn the_detector_is_held_against_raters_once_for_each_answer() {
+    let (_dir, mut books) = books();
+    let minute = |n: u8| START_MS + u64::from(n) * MINUTE_MS;
+    let kind = |n: u8, kind| {
+        let feedback = FeedbackSignal { kind, score: 0.7 };
+        ReplayRecord { signals: Signals { feedback, ..Default::default() }, ..record(n) }
+    };
+    let rate = |books: &mut Books, n: u8, rater: &str, rating: u8| {
+        let feedback = Feedback { rating: Some(rating), ..Default::default() };
+        let said =
+            Said { replay_id: format!("r{n}"), rater: rater.into(), feedback, time_ms: 0, weight: 1.0 };
+        books.rate(&said).unwrap();
+    };
+    books.log.begin().unwrap();
+    // 4 follows 1 and 13 follows 10; said before anything is heard, and after.
+    books.ingest(&[record(1)], minute(1)).unwrap();
+    rate(&mut books, 1, "a", 2);
+    assert_eq!(pairs(&books), serde_json::json!([]));
+    books.ingest(&[kind(4, FeedbackKind::Satisfied)], minute(4)).unwrap();
+    books.listen(minute(4)).unwrap();
+    assert_eq!(heard(&books, 1), ["feedback", "satisfied"]);
+    assert_eq!(pairs(&books), serde_json::json!([false]));
+    rate(&mut books, 1, "b", 5);
+    assert_eq!(pairs(&books), serde_json::json!([false]), "once");
+    for n in [10, 13] {
+        books.ingest(&[kind(n, FeedbackKind::WrongAnswer)], minute(n)).unwrap();
+        books.listen(minute(n)).unwrap();
+    }
+    assert_eq!(heard(&books, 10), ["wrong_answer"]);
+    rate(&mut books, 10, "a", 3);
+    assert_eq!(pairs(&books), serde_json::json!([false]), "that is neither");
+    rate(&mut books, 10, "b", 1);
+    assert_eq!(pairs(&books), serde_json::json!([false, true]));
+    books.log.commit().unwrap();
+    // What is learned again is no news.
+    books.recall(&state()).unwrap();
+    assert_eq!(pairs(&books), serde_json::json!([false, true]));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

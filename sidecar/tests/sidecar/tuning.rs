@@ -1,7 +1,8 @@
 //! Signals are tuned by what decisions earn, in steps that everyone can look up.
 
 use dragoman_core::config::Condition;
-use dragoman_core::replay::ReplayRecord;
+use dragoman_core::replay::{Escalated, ReplayRecord};
+use dragoman_core::signals::EmbeddingHit;
 use dragoman_core::snapshot::Snapshot;
 use serde_json::{Value, json};
 
@@ -95,5 +96,63 @@ async fn switched_off_nothing_is_tuned() {
     http.ingest(&(0..500).map(asked).collect::<Vec<_>>()).await;
     let snapshot = http.learned(&server.public_key, 500).await;
     assert_eq!((threshold(&snapshot), audit(&house).len()), (0.6, 0));
+    server.shutdown().await.unwrap();
+}
+
+/// What is near the rule, from .7 on, goes to `large`; the rest by scores, which are equal, to `small`.
+fn near_house() -> House {
+    let mut house = house();
+    house.document["encoder"]["path"] =
+        json!(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/dragoman-small"));
+    house.document["signals"] =
+        json!({"embeddings": [{"name": "e", "candidates": ["reset my password"], "threshold": 0.7}]});
+    house.document["decisions"] = json!([
+        {"name": "near", "priority": 5, "when": [{"any": [{"embedding": "e"}]}], "models": ["large"]},
+        {"name": "rest", "models": ["small", "large"], "policy": {"kind": "static"}},
+    ]);
+    house
+}
+
+/// `large` answers everything, `small` fails at whatever is nearer than .3, and is escalated to `large` every other time.
+fn near(n: u64) -> ReplayRecord {
+    let score = (n * 37 % 100) as f32 / 100.0;
+    let hit = EmbeddingHit { rule: "e".into(), score, max: score, mean: score, ..Default::default() };
+    let (decision, model) = if score >= 0.7 { ("near", "large") } else { ("rest", "small") };
+    let mut record = asked(n);
+    // No context of that encoder: the rewards alone are of interest.
+    record.context = None;
+    record.signals.code = 0.0;
+    match score >= 0.7 {
+        true => record.signals.embeddings = vec![hit],
+        false => record.signals.missed = vec![hit],
+    }
+    record.decision = Some(decision.into());
+    record.model = model.into();
+    record.route = Some(format!("{decision}/{model}"));
+    record.propensity = 1.0;
+    let fails = model == "small" && score > 0.3;
+    record.response.status = if fails { 503 } else { 200 };
+    if fails && n.is_multiple_of(2) {
+        record.response.status = 200;
+        record.escalated_to = Some(Escalated { model: "large".into(), route: None });
+    }
+    record
+}
+
+#[tokio::test]
+async fn a_near_miss_lowers_an_embedding_rules_threshold_and_failures_a_models_score() {
+    let house = near_house();
+    let (server, http) = house.serve_file().await;
+    for start in (0..1200).step_by(100) {
+        http.ingest(&(start..start + 100).map(near).collect::<Vec<_>>()).await;
+    }
+    let score =
+        |s: &Snapshot| s.meta.routing.decisions.iter().find(|d| d.name == "rest").unwrap().score("small");
+    let tuned = |s: &Snapshot| s.meta.routing.embeddings[0].threshold < 0.64 && score(s) < 0.94;
+    let tuned = http.snapshot(&server.public_key, tuned).await;
+    assert!(tuned.meta.routing.embeddings[0].threshold >= 0.5 && score(&tuned) >= 0.3);
+    assert_eq!(tuned.meta.routing.best_score(&tuned.meta.routing.decisions[1].routes), Some(2), "large now");
+    let knobs: Vec<Value> = audit(&house).iter().map(|row| row["change"]["knob"]["kind"].clone()).collect();
+    assert!(knobs.contains(&json!("embedding")) && knobs.contains(&json!("score")), "{knobs:?}");
     server.shutdown().await.unwrap();
 }

@@ -109,6 +109,22 @@ fn an_embedding_rule_fires_from_its_threshold_on_by_its_aggregate() {
 }
 
 #[test]
+fn a_rule_that_does_not_fire_is_measured_all_the_same_and_told_nowhere() {
+    let rules = rules(&[near("far", 2, 0.9, Aggregation::Mean)], &[[0.6, 0.8], [1.0, 0.0]]);
+    let found = read(&rules, "hi", false, Some(&[1.0, 0.0]));
+    assert!(found.embeddings.is_empty());
+    let near = found.measured("far").unwrap();
+    assert!(near.max == 1.0 && (near.mean - 0.8).abs() < 1e-6 && near.score == near.mean);
+    assert!(!found.explain().join("\n").contains("far"));
+    // Records of before have no such list.
+    let mut json = serde_json::to_value(&found).unwrap();
+    json.as_object_mut().unwrap().remove("missed");
+    let old: Signals = serde_json::from_value(json).unwrap();
+    assert_eq!(old, Signals { missed: vec![], ..found });
+    assert!(!serde_json::to_string(&old).unwrap().contains("missed"));
+}
+
+#[test]
 fn faulty_embedding_rules_are_told_in_sentences() {
     let list = [
         near("", 1, 0.5, Aggregation::Max),

@@ -35,7 +35,9 @@ impl Signals {
             let name = MODES.iter().find(|(_, mode)| *mode == self.mode.kind).map_or("", |(name, _)| name);
             told.push(format!("the mode is {name} (score {:.2})", self.mode.score));
         }
-        told.extend(self.language.sentence().map(str::to_owned));
+        told.extend(
+            self.language.sentence().map(|said| format!("{said} (score {:.2})", self.language_score)),
+        );
         told
     }
 

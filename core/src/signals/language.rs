@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::scan::Scan;
+use super::scan::{Scan, share};
 
 /// What a prompt is written in, no finer than routing needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,19 +61,26 @@ impl Language {
 
 /// The language of a window. The script with the most letters decides; Latin is English unless more
 /// common words of others occur, or none of either but letters that English lacks.
-pub(super) fn of(scan: &Scan, text: &str) -> Language {
+///
+/// The score, 0..=1, is the share of the letters that are of its script, and of the common words met that are its own.
+pub(super) fn of(scan: &Scan, text: &str) -> (Language, f32) {
     let scripts = [
         (scan.cjk.saturating_mul(CJK_WEIGHT), Language::Cjk),
         (scan.cyrillic, Language::Cyrillic),
         (scan.other_letters, Language::Other),
     ];
+    let all = scripts.iter().fold(scan.latin, |sum, (letters, _)| sum.saturating_add(*letters));
     let (most, script) = scripts
         .into_iter()
         .fold((0, Language::Unknown), |best, script| if script.0 > best.0 { script } else { best });
-    if scan.latin <= most { script } else { latin(scan, text) }
+    if scan.latin <= most {
+        return (script, share(most, all));
+    }
+    let (language, certain) = latin(scan, text);
+    (language, certain * share(scan.latin, all))
 }
 
-fn latin(scan: &Scan, text: &str) -> Language {
+fn latin(scan: &Scan, text: &str) -> (Language, f32) {
     let (mut english, mut others) = (0_u32, 0_u32);
     let words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
     for word in words.take(LOOK_AT_WORDS) {
@@ -86,5 +93,7 @@ fn latin(scan: &Scan, text: &str) -> Language {
         others += u32::from(OTHERS.contains(&word.as_str()));
     }
     let foreign = others > english || (english == 0 && scan.latin_marked > 0);
-    if foreign { Language::OtherLatin } else { Language::En }
+    let (language, own) = if foreign { (Language::OtherLatin, others) } else { (Language::En, english) };
+    // Half a word each to begin with: without any it is as good as a guess.
+    (language, (own as f32 + 0.5) / ((english + others) as f32 + 1.0))
 }

@@ -98,6 +98,8 @@ pub struct Signals {
     pub feedback: FeedbackSignal,
     /// The language it is written in, as far as scripts and common words tell.
     pub language: Language,
+    /// How sure that is.
+    pub language_score: f32,
     /// Lines of the whole prompt.
     pub lines: u32,
     /// Share of ASCII digits among the characters that are not white space.
@@ -143,6 +145,7 @@ impl SignalRules {
         let (embeddings, missed) = embedding
             .map(|e| embeddings::find(&self.embeddings, &self.model.candidates, e))
             .unwrap_or_default();
+        let (language, language_score) = language::of(&scan, &text);
         Signals {
             keywords: self.find_keywords(prompt, matches!(text, Cow::Borrowed(_)).then_some(&folded)),
             embeddings,
@@ -161,7 +164,8 @@ impl SignalRules {
                 }
                 None => FeedbackSignal::default(),
             },
-            language: language::of(&scan, &text),
+            language,
+            language_score,
             lines: saturate(prompt.lines().count()),
             digit_share: scan.digit_share(),
             upper_share: scan.upper_share(),

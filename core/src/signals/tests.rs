@@ -212,6 +212,17 @@ fn scripts_and_common_words_tell_the_language() {
 }
 
 #[test]
+fn a_language_is_the_surer_the_more_of_its_own_is_there() {
+    let sure = |prompt: &str| signals(prompt).language_score;
+    assert!(sure("Explain how the moon moves and what it is made of") > 0.9);
+    assert_eq!(sure("Paris"), 0.5, "Latin letters, and no word that tells");
+    assert_eq!(sure("안녕하세요"), 1.0);
+    let mixed = sure("用 python 写一个 quicksort 程序");
+    assert!(mixed > 0.5 && mixed < 0.7, "{mixed}");
+    assert_eq!(sure("12 + 3 = ?"), 0.0);
+}
+
+#[test]
 fn shares_and_sizes_are_counted() {
     let found = signals("AB cd\n12\n");
     assert_eq!((found.lines, found.chars), (2, 9));

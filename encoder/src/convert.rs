@@ -3,6 +3,9 @@
 //! Weights are found by name (`models/README.md`). Whether the graph between them is the architecture is not guessed:
 //! tract runs the graph, `fused` runs the weights in f32, and both must agree.
 
+mod feed;
+mod rounding;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Cursor;
@@ -15,6 +18,9 @@ use crate::EncoderError;
 use crate::fused::write::{Tensor, Values, write};
 use crate::fused::{Fused, Shape, file};
 use crate::tract::TractModel;
+
+use feed::Feed;
+use rounding::Rounding;
 
 /// How matrices are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +101,8 @@ impl<'a> Weights<'a> {
 
     /// A weight that would be left out makes another model.
     fn refuse_others(&self) -> Result<(), String> {
-        let known: Vec<String> = self.names().into_iter().map(|(name, ..)| name).collect();
+        let names = self.names().into_iter();
+        let known: Vec<String> = names.flat_map(|(name, kind)| kind.stored(name)).collect();
         let base = |name: &str| {
             let cut =
                 [".weight_t", ".weight", ".rows", ".scale"].iter().find_map(|end| name.strip_suffix(end));
@@ -124,7 +131,7 @@ impl<'a> Weights<'a> {
     /// Every weight but the table: name, and outputs and inputs of a matrix or the size of a norm.
     fn names(&self) -> Vec<(String, Kind)> {
         let s = &self.shape;
-        let (d, inner) = (s.hidden, s.intermediate);
+        let d = s.hidden;
         let mut names = vec![
             (file::TABLE.to_owned(), Kind::Table),
             (file::EMBEDDING_NORM.to_owned(), Kind::Norm(d)),
@@ -145,27 +152,35 @@ impl<'a> Weights<'a> {
             add("attn.Wqkv", Kind::Matrix(3 * d, d));
             add("attn.Wo", Kind::Matrix(d, d));
             add("mlp_norm", Kind::Norm(d));
-            add("mlp.Wi", Kind::Matrix(2 * inner, d));
-            add("mlp.Wo", Kind::Matrix(d, inner));
+            add("mlp", Kind::Feed(i));
         }
         names
     }
 
     fn file(&self, precision: Precision) -> Result<Vec<u8>, String> {
         let mut tensors = Vec::new();
+        let settle = |tensor: Tensor, rounding: &Rounding<'_>| match precision {
+            Precision::Float => vec![tensor],
+            Precision::Int8 => rounding.of(tensor),
+        };
         for (name, kind) in self.names() {
             match kind {
                 Kind::Norm(size) => tensors.push(self.floats(&name, "weight", &[size])?),
                 Kind::Dense(outputs, inputs) => {
                     tensors.push(self.floats(&name, "bias", &[outputs])?);
-                    tensors.push(self.matrix(&name, outputs, inputs)?);
+                    tensors.extend(settle(self.matrix(&name, outputs, inputs)?, &Rounding::Int16));
                 }
-                Kind::Matrix(outputs, inputs) => tensors.push(self.matrix(&name, outputs, inputs)?),
+                Kind::Matrix(outputs, inputs) => {
+                    tensors.extend(settle(self.matrix(&name, outputs, inputs)?, &Rounding::Int8));
+                }
+                Kind::Feed(i) => {
+                    for band in self.feed(i)?.bands(&self.shape) {
+                        tensors.extend(settle(band.wi, &Rounding::Int8));
+                        tensors.extend(settle(band.wo, &Rounding::Weighted(&band.importance)));
+                    }
+                }
                 Kind::Table => tensors.extend(self.table()?),
             }
-        }
-        if precision == Precision::Int8 {
-            tensors = tensors.into_iter().flat_map(quantised).collect();
         }
         write(&self.shape, &tensors)
     }
@@ -192,6 +207,21 @@ impl<'a> Weights<'a> {
         Ok(Tensor { shape: shape.to_vec(), values: Values::Float(floats(tensor)?), name })
     }
 
+    fn feed(&self, layer: usize) -> Result<Feed, String> {
+        let (d, inner) = (self.shape.hidden, self.shape.intermediate);
+        let name = |part: &str| file::layer(layer, part);
+        let values = |tensor: Tensor| match tensor.values {
+            Values::Float(values) => values,
+            _ => Vec::new(),
+        };
+        Ok(Feed {
+            layer,
+            norm: values(self.floats(&name("mlp_norm"), "weight", &[d])?),
+            wi: values(self.matrix(&name("mlp.Wi"), 2 * inner, d)?),
+            wo: values(self.matrix(&name("mlp.Wo"), d, inner)?),
+        })
+    }
+
     /// `[outputs, inputs]`, whichever way round it is stored.
     fn matrix(&self, name: &str, outputs: usize, inputs: usize) -> Result<Tensor, String> {
         if !self.tensors.contains_key(format!("{name}.weight_t").as_str()) {
@@ -215,7 +245,20 @@ enum Kind {
     Table,
     Norm(usize),
     Matrix(usize, usize),
+    /// Both matrices of this layer's feed-forward half.
+    Feed(usize),
+    /// Runs once per prompt.
     Dense(usize, usize),
+}
+
+impl Kind {
+    /// What the graph calls it.
+    fn stored(&self, name: String) -> Vec<String> {
+        match self {
+            Self::Feed(_) => vec![format!("{name}.Wi"), format!("{name}.Wo")],
+            _ => vec![name],
+        }
+    }
 }
 
 fn shape(properties: &HashMap<&str, &str>, tensors: &HashMap<&str, &TensorProto>) -> Result<Shape, String> {
@@ -284,23 +327,4 @@ fn sized<T>(tensor: &TensorProto, values: Vec<T>) -> Result<Vec<T>, String> {
             Err(format!("its weight {} is not in the file (external data must be put into it)", tensor.name))
         }
     }
-}
-
-/// A matrix as int8: each row `q = round(w / scale)`, `scale = greatest |w| / 127`. Others stay.
-fn quantised(tensor: Tensor) -> Vec<Tensor> {
-    let (Values::Float(values), Some(name), &[_, inputs]) =
-        (&tensor.values, tensor.name.strip_suffix(".weight"), &tensor.shape[..])
-    else {
-        return vec![tensor];
-    };
-    let rows = values.chunks_exact(inputs.max(1));
-    let scale: Vec<f32> =
-        rows.clone().map(|row| row.iter().fold(1e-30, |most: f32, w| most.max(w.abs())) / 127.0).collect();
-    let quantise =
-        |(row, scale): (&[f32], &f32)| row.iter().map(|w| (w / scale).round() as i8).collect::<Vec<_>>();
-    let quantised = rows.zip(&scale).flat_map(quantise).collect();
-    vec![
-        Tensor { name: format!("{name}.rows"), shape: tensor.shape.clone(), values: Values::Int8(quantised) },
-        Tensor { name: format!("{name}.scale"), shape: vec![scale.len()], values: Values::Float(scale) },
-    ]
 }

@@ -1,6 +1,7 @@
 //! `model.fused`: safetensors whose metadata hold the shape and a checksum.
 //!
-//! Matrices are `[outputs, inputs]`, f32 as `NAME.weight` or int8 as `NAME.rows` with one f32 per row as `NAME.scale`.
+//! Matrices are `[outputs, inputs]`, f32 as `NAME.weight` or, as `NAME.rows`, int8 with one f32 per row as `NAME.scale`;
+//! int16 where a matrix runs once per prompt. The feed-forward layer's lie band by band (`Shape::bands`).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,7 +17,7 @@ use super::shape::Shape;
 /// The metadata key of [`About`]; there is only one, so that the same weights make the same bytes.
 pub(super) const KEY: &str = "dragoman_fused";
 /// The layout this code reads and writes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// What the metadata say.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,6 +45,11 @@ pub(crate) const PROJECTION: &str = "projection";
 /// The name of a layer's weight.
 pub(crate) fn layer(i: usize, part: &str) -> String {
     format!("encoder.layers.{i}.{part}")
+}
+
+/// The name of a feed-forward weight within its layer.
+pub(crate) fn band(b: usize, part: &str) -> String {
+    format!("mlp.{b}.{part}")
 }
 
 /// The tensors' bytes, and what is where in them.
@@ -130,21 +136,23 @@ impl File {
         Ok(Plain::Int8(bytemuck::cast_slice(bytes).to_vec(), scale))
     }
 
-    /// A dense layer's weights and bias; int8 saves room, and is made floats here: the layer runs once per prompt.
+    /// A dense layer's weights and bias; int16 saves room, and is made floats here: the layer runs once per prompt.
     pub(super) fn dense(
         &self,
         name: &str,
         outputs: usize,
         inputs: usize,
     ) -> Result<(Vec<Line>, Vec<f32>), String> {
-        let weight = match self.matrix(name, outputs, inputs)? {
-            Plain::Float(values) => values,
-            Plain::Int8(values, scale) => {
-                let rows = values.chunks_exact(inputs).zip(&scale);
-                rows.flat_map(|(row, scale)| row.iter().map(move |q| f32::from(*q) * scale)).collect()
-            }
-        };
-        Ok((to_lines(&weight), self.floats(&format!("{name}.bias"), &[outputs])?))
+        let bias = self.floats(&format!("{name}.bias"), &[outputs])?;
+        let rows = format!("{name}.rows");
+        if self.metadata.info(&rows).is_none() {
+            return Ok((to_lines(&self.floats(&format!("{name}.weight"), &[outputs, inputs])?), bias));
+        }
+        let bytes = self.bytes.get(self.find(&rows, Dtype::I16, &[outputs, inputs])?).unwrap_or_default();
+        let scale = self.floats(&format!("{name}.scale"), &[outputs])?;
+        let values = bytes.as_chunks::<2>().0.iter().map(|b| f32::from(i16::from_le_bytes(*b)));
+        let scales = scale.iter().flat_map(|scale| std::iter::repeat_n(scale, inputs));
+        Ok((to_lines(&values.zip(scales).map(|(q, scale)| q * scale).collect::<Vec<_>>()), bias))
     }
 
     /// The token table: it stays in the file's bytes, which in the filter are the module's own.

@@ -33,8 +33,14 @@ struct Layer<S> {
     qkv: Matrix<S>,
     attention_out: Matrix<S>,
     mlp_norm: Vec<Line>,
-    mlp_in: Matrix<S>,
-    mlp_out: Matrix<S>,
+    feed: Vec<Band<S>>,
+}
+
+/// Some of the feed-forward layer's inner channels.
+#[derive(Debug)]
+struct Band<S> {
+    wi: Matrix<S>,
+    wo: Matrix<S>,
 }
 
 /// A layer that runs once per prompt: `[outputs, inputs]` and a bias, in f32.
@@ -76,11 +82,19 @@ impl<S: Simd> Model<S> {
     /// A sentence: which weight is missing or of another shape.
     pub(super) fn load(file: File) -> Result<Self, String> {
         let shape = file.shape.clone();
-        let (d, inner) = (shape.hidden, shape.intermediate);
+        let d = shape.hidden;
         let matrix = |name: &str, outputs: usize, inputs: usize| {
             Ok::<_, String>(Matrix::pack(&file.matrix(name, outputs, inputs)?, inputs, &in_order(outputs)))
         };
         let norm = |name: String| file.vector(&format!("{name}.weight"), d);
+        let band = |i: usize, b: usize, size: usize| {
+            let name = |part: &str| file::layer(i, &file::band(b, part));
+            let wi = file.matrix(&name("Wi"), 2 * size, d)?;
+            Ok::<_, String>(Band {
+                wi: Matrix::pack(&wi, d, &gated::<S>(size)),
+                wo: matrix(&name("Wo"), d, size)?,
+            })
+        };
         let layer = |i: usize| {
             let name = |part: &str| file::layer(i, part);
             Ok::<_, String>(Layer {
@@ -88,8 +102,12 @@ impl<S: Simd> Model<S> {
                 qkv: matrix(&name("attn.Wqkv"), 3 * d, d)?,
                 attention_out: matrix(&name("attn.Wo"), d, d)?,
                 mlp_norm: norm(name("mlp_norm"))?,
-                mlp_in: Matrix::pack(&file.matrix(&name("mlp.Wi"), 2 * inner, d)?, d, &gated::<S>(inner)),
-                mlp_out: matrix(&name("mlp.Wo"), d, inner)?,
+                feed: shape
+                    .bands()
+                    .iter()
+                    .enumerate()
+                    .map(|(b, band_of)| band(i, b, band_of.len()))
+                    .collect::<Result<_, _>>()?,
             })
         };
         let dense = |name: &str, outputs: usize, inputs: usize| {
@@ -183,17 +201,19 @@ impl<S: Simd> Model<S> {
         layer.attention_out.multiply(rows, Add { grid: &mut arena.stream, stride: d });
     }
 
-    /// The second half: `Wo (gelu(a) · b)` for `[a, b] = Wi x`.
+    /// The second half: `Wo (gelu(a) · b)` for `[a, b] = Wi x`, band by band of the inner channels.
     #[inline(always)]
     fn feed(&self, layer: &Layer<S>, count: usize, arena: &mut Arena) {
-        let (d, inner) = (lines(self.shape.hidden), lines(self.shape.intermediate));
+        let d = lines(self.shape.hidden);
         let [rows, gated] = &mut arena.rows;
         self.norm(&arena.stream, &layer.mlp_norm, rows.lay(count, self.shape.hidden));
-        rows.settle::<S>(layer.mlp_in.int8(), f32::MAX);
-        let grid = gated.lay(count, self.shape.intermediate);
-        layer.mlp_in.multiply(rows, Gate { grid, stride: inner });
-        gated.settle::<S>(layer.mlp_out.int8(), f32::MAX);
-        layer.mlp_out.multiply(gated, Add { grid: &mut arena.stream, stride: d });
+        rows.settle::<S>(layer.feed.iter().any(|band| band.wi.int8()), f32::MAX);
+        for Band { wi, wo } in &layer.feed {
+            let grid = gated.lay(count, wo.inputs());
+            wi.multiply(rows, Gate { grid, stride: lines(wo.inputs()) });
+            gated.settle::<S>(wo.int8(), f32::MAX);
+            wo.multiply(gated, Add { grid: &mut arena.stream, stride: d });
+        }
     }
 
     /// The mean of the tokens after the last norm, projected, of unit length.

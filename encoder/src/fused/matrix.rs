@@ -69,6 +69,10 @@ impl<S: Simd> Matrix<S> {
         self.panels.int8()
     }
 
+    pub(super) fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Hands the product of every row to `sink`.
     #[inline(always)]
     pub(super) fn multiply(&self, rows: &Rows, sink: impl Sink<S>) {

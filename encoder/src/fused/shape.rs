@@ -1,5 +1,7 @@
 //! The shape of a ModernBERT: what its file says of it, checked once.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::attention::MOST_HEAD_LINES;
@@ -108,6 +110,13 @@ impl Shape {
     /// Width of a head.
     pub(super) fn head_size(&self) -> usize {
         self.hidden / self.heads
+    }
+
+    /// The feed-forward layer's inner channels in two parts with scales of their own: `convert` puts the few channels that
+    /// dwarf the rest into the first, so that the rest keep their seven bits (`convert/feed.rs`).
+    pub(crate) fn bands(&self) -> Vec<Range<usize>> {
+        let cut = LINE.min(self.intermediate);
+        [0..cut, cut..self.intermediate].into_iter().filter(|band| !band.is_empty()).collect()
     }
 
     /// How far a token of this layer sees to each side; `None`: everything.

@@ -19,7 +19,7 @@ fn noise(count: usize, seed: &str, size: f32) -> Vec<f32> {
 
 /// A model of this shape, its matrices in f32 or int8.
 fn model(shape: &Shape, int8: bool) -> Vec<u8> {
-    let (d, inner) = (shape.hidden, shape.intermediate);
+    let d = shape.hidden;
     let mut tensors = Vec::new();
     let mut float = |name: String, dims: &[usize], size: f32, around: f32| {
         let values = noise(dims.iter().product(), &name, size).iter().map(|x| x + around).collect();
@@ -30,10 +30,11 @@ fn model(shape: &Shape, int8: bool) -> Vec<u8> {
     for i in 0..shape.layers {
         norms.extend((i > 0).then(|| file::layer(i, "attn_norm")));
         norms.push(file::layer(i, "mlp_norm"));
-        for (part, outputs, inputs) in
-            [("attn.Wqkv", 3 * d, d), ("attn.Wo", d, d), ("mlp.Wi", 2 * inner, d), ("mlp.Wo", d, inner)]
-        {
-            matrices.push((file::layer(i, part), outputs, inputs));
+        matrices.push((file::layer(i, "attn.Wqkv"), 3 * d, d));
+        matrices.push((file::layer(i, "attn.Wo"), d, d));
+        for (b, band) in shape.bands().iter().enumerate() {
+            matrices.push((file::layer(i, &file::band(b, "Wi")), 2 * band.len(), d));
+            matrices.push((file::layer(i, &file::band(b, "Wo")), d, band.len()));
         }
     }
     if shape.embedding_rank != d {

@@ -78,7 +78,8 @@ fn shipped_embeddings_are_near_the_graphs_at_every_length() {
     let texts = vectors();
     let written: Vec<u32> = texts.iter().flat_map(|v| v.ids.iter().copied()).filter(|id| *id > 103).collect();
     let scattered: Vec<u32> = (0..4096).map(|i| 1996 + (i * i * 7 + i * 13) % 3000).collect();
-    for (kind, ids, least) in [("written", written, INT8_COSINE), ("scattered", scattered, SCATTERED_COSINE)] {
+    for (kind, ids, least) in [("written", written, INT8_COSINE), ("scattered", scattered, SCATTERED_COSINE)]
+    {
         for length in [16, 64, 128, 256] {
             for start in (0..ids.len()).step_by(ids.len() / 8) {
                 let inner = ids.iter().cycle().skip(start).take(length - 2).copied();

@@ -10,7 +10,7 @@ use super::panels::{Panels, Window, multiply, width};
 use super::pointwise::softmax;
 use super::rows::{BLOCK, Rows};
 use super::shape::Shape;
-use super::simd::{ROUND, Simd, greatest, sum, vectors, vectors_mut};
+use super::simd::{ROUND, Simd, vectors, vectors_mut};
 use super::sink::{Mix, Scores};
 
 /// Lines of the widest head.
@@ -150,7 +150,7 @@ impl Attention<'_> {
             self.rope.turn::<S>(position, keys.row(position), 1.0, turned);
             pack_key::<S>(position, turned, &mut scratch.keys);
         }
-        scratch.queries.settle::<S>(scratch.keys.int8(), f32::MAX);
+        scratch.queries.settle::<S>(scratch.keys.int8(), None);
     }
 
     /// A block of rows: scores, softmax, their mix of the values.
@@ -172,7 +172,8 @@ impl Attention<'_> {
             *total = softmax::<S>(vectors_mut::<S>(row));
         }
         let int8 = scratch.values.int8();
-        scratch.scores.settle::<S>(int8, 0.0);
+        // Softmax leaves 1 at a row's greatest score.
+        scratch.scores.settle::<S>(int8, Some((0.0, 1.0)));
         if int8 {
             // What the rounded shares add up to.
             for (total, step) in totals.iter_mut().zip(scratch.scores.steps()) {
@@ -248,7 +249,7 @@ fn pack_key<S: Simd>(position: usize, key: &[Line], panels: &mut Panels) {
             for x in vectors::<S>(key) {
                 most = S::max(most, absolute::<S>(S::load(x)));
             }
-            let most = greatest::<S>(most);
+            let most = S::greatest(most);
             let slots = bytemuck::must_cast_slice_mut::<ByteLine, [u8; 4]>(quads);
             let slots = slots.get_mut(panel * size / 4 * width + column..).unwrap_or_default();
             let mut slots = slots.iter_mut().step_by(width);
@@ -270,7 +271,7 @@ fn pack_key<S: Simd>(position: usize, key: &[Line], panels: &mut Panels) {
                 }
             };
             set(scale, most / 127.0);
-            set(sums, sum::<S>(total) * (most / 127.0));
+            set(sums, S::sum(total) * (most / 127.0));
         }
     }
 }

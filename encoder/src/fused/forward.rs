@@ -10,7 +10,7 @@ use super::matrix::{Matrix, gated, in_order};
 use super::pointwise::{gelu, layer_norm};
 use super::rows::{BLOCK, Rows};
 use super::shape::Shape;
-use super::simd::{Simd, sum, vectors, vectors_mut};
+use super::simd::{Simd, vectors, vectors_mut};
 use super::sink::{Add, Gate, Put};
 
 /// The weights, packed for one kind of processor.
@@ -161,7 +161,7 @@ impl<S: Simd> Model<S> {
         }
         let embedded = match &self.up {
             Some(up) => {
-                rows.settle::<S>(up.int8(), f32::MAX);
+                rows.settle::<S>(up.int8(), None);
                 let grid = wide.lay(count, d);
                 up.multiply(rows, Put { grid, stride: lines(d) });
                 wide
@@ -191,13 +191,13 @@ impl<S: Simd> Model<S> {
             Some(weight) => self.norm(&arena.stream, weight, laid),
             None => laid.iter_mut().zip(&arena.stream).for_each(|(to, x)| *to = *x),
         }
-        rows.settle::<S>(layer.qkv.int8(), f32::MAX);
+        rows.settle::<S>(layer.qkv.int8(), None);
         layer.qkv.multiply(rows, Put { grid: &mut arena.qkv, stride: 3 * d });
         let window = self.shape.window(i);
         let rope = if window.is_some() { &arena.local } else { &arena.global };
         let attention = Attention { shape: &self.shape, rope, window, tokens };
         attention.run::<S>(&arena.qkv, rows.lay(count, self.shape.hidden), &mut arena.attention);
-        rows.settle::<S>(layer.attention_out.int8(), f32::MAX);
+        rows.settle::<S>(layer.attention_out.int8(), None);
         layer.attention_out.multiply(rows, Add { grid: &mut arena.stream, stride: d });
     }
 
@@ -207,11 +207,11 @@ impl<S: Simd> Model<S> {
         let d = lines(self.shape.hidden);
         let [rows, gated] = &mut arena.rows;
         self.norm(&arena.stream, &layer.mlp_norm, rows.lay(count, self.shape.hidden));
-        rows.settle::<S>(layer.feed.iter().any(|band| band.wi.int8()), f32::MAX);
+        rows.settle::<S>(layer.feed.iter().any(|band| band.wi.int8()), None);
         for Band { wi, wo } in &layer.feed {
             let grid = gated.lay(count, wo.inputs());
             wi.multiply(rows, Gate { grid, stride: lines(wo.inputs()) });
-            gated.settle::<S>(wo.int8(), f32::MAX);
+            gated.settle::<S>(wo.int8(), None);
             wo.multiply(gated, Add { grid: &mut arena.stream, stride: d });
         }
     }
@@ -261,7 +261,7 @@ impl Dense {
                 }
             }
             for (out, total) in out.iter_mut().zip(totals) {
-                *out += sum::<S>(total);
+                *out += S::sum(total);
             }
         }
         out

@@ -1,7 +1,7 @@
 //! What is done to single rows: layer norm, GELU, softmax. All in f32.
 
 use super::lines::Line;
-use super::simd::{ROUND, Simd, greatest, sum, vectors, vectors_mut};
+use super::simd::{ROUND, Simd, vectors, vectors_mut};
 
 /// Below this eˣ is as good as zero, and still so great that a product with it is no denormal number, which processors
 /// take a hundred times as long for.
@@ -69,13 +69,13 @@ pub(super) fn layer_norm<S: Simd>(x: &[Line], weight: &[Line], eps: f32, to: &mu
     for x in x {
         total = S::add(total, S::load(x));
     }
-    let mean = S::splat(sum::<S>(total) / count);
+    let mean = S::splat(S::sum(total) / count);
     let mut squares = S::splat(0.0);
     for x in x {
         let off = S::sub(S::load(x), mean);
         squares = S::fma(off, off, squares);
     }
-    let scale = S::splat(1.0 / (sum::<S>(squares) / count + eps).sqrt());
+    let scale = S::splat(1.0 / (S::sum(squares) / count + eps).sqrt());
     for ((x, weight), to) in x.iter().zip(vectors::<S>(weight)).zip(vectors_mut::<S>(to)) {
         S::store(to, S::mul(S::mul(S::sub(S::load(x), mean), scale), S::load(weight)));
     }
@@ -88,14 +88,14 @@ pub(super) fn softmax<S: Simd>(scores: &mut [S::Floats]) -> f32 {
     for score in scores.iter() {
         high = S::max(high, S::load(score));
     }
-    let high = S::splat(greatest::<S>(high));
+    let high = S::splat(S::greatest(high));
     let mut total = S::splat(0.0);
     for score in scores {
         let e = exp::<S>(S::sub(S::load(score), high));
         total = S::add(total, e);
         S::store(score, e);
     }
-    sum::<S>(total)
+    S::sum(total)
 }
 
 #[cfg(test)]

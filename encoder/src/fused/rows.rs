@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::lines::{Line, grow, lines};
-use super::simd::{ROUND, Simd, greatest, sum, vectors, vectors_mut};
+use super::simd::{ROUND, Simd, vectors, vectors_mut};
 
 /// Rows are worked on in blocks of this many at most; every buffer has room for whole blocks.
 pub(super) const BLOCK: usize = 8;
@@ -47,9 +47,10 @@ impl Rows {
         self.floats.get_mut(..size).unwrap_or_default()
     }
 
-    /// Quantises what was written, if it is for int8. `low` is at most the rows' least.
+    /// Quantises what was written, if it is for int8: each row from its least to its greatest, or all `within` a range
+    /// that is known to hold them.
     #[inline(always)]
-    pub(super) fn settle<S: Simd>(&mut self, int8: bool, low: f32) {
+    pub(super) fn settle<S: Simd>(&mut self, int8: bool, within: Option<(f32, f32)>) {
         if !int8 {
             return;
         }
@@ -58,7 +59,8 @@ impl Rows {
         for (i, (row, step)) in rows.enumerate() {
             let start = i / S::ROWS * S::ROWS * depth + i % S::ROWS;
             let quads = self.quads.get_mut(start..).unwrap_or_default().iter_mut().step_by(S::ROWS);
-            *step = quantise::<S>(row, quads, low);
+            let (low, high) = within.unwrap_or_else(|| ends::<S>(row));
+            *step = quantise::<S>(row, quads, low, high);
         }
     }
 
@@ -90,17 +92,27 @@ impl Rows {
     }
 }
 
-/// `u = round((x - low) / step)` with `step = (high - low) / 127`.
+/// The least and the greatest of a row.
 #[inline(always)]
-fn quantise<'a, S: Simd>(row: &[Line], mut quads: impl Iterator<Item = &'a mut [u8; 4]>, low: f32) -> Step {
-    let (mut least, mut high) = (S::splat(low), S::splat(f32::MIN));
+fn ends<S: Simd>(row: &[Line]) -> (f32, f32) {
+    let (mut least, mut most) = (S::splat(f32::MAX), S::splat(f32::MIN));
     for x in vectors::<S>(row) {
         let x = S::load(x);
-        (least, high) = (S::min(least, x), S::max(high, x));
+        (least, most) = (S::min(least, x), S::max(most, x));
     }
-    let low = -greatest::<S>(S::sub(S::splat(0.0), least));
+    (-S::greatest(S::sub(S::splat(0.0), least)), S::greatest(most))
+}
+
+/// `u = round((x - low) / step)` with `step = (high - low) / 127`.
+#[inline(always)]
+fn quantise<'a, S: Simd>(
+    row: &[Line],
+    mut quads: impl Iterator<Item = &'a mut [u8; 4]>,
+    low: f32,
+    high: f32,
+) -> Step {
     // A row of equal values has a range of zero; any range does for it.
-    let range = (greatest::<S>(high) - low).max(1e-30);
+    let range = (high - low).max(1e-30);
     let (scale, offset) = (S::splat(127.0 / range), S::splat(-low * (127.0 / range)));
     let mut total = S::splat(0.0);
     for line in row {
@@ -115,7 +127,7 @@ fn quantise<'a, S: Simd>(row: &[Line], mut quads: impl Iterator<Item = &'a mut [
             *to = *quad;
         }
     }
-    Step { step: range / 127.0, low, total: sum::<S>(total) }
+    Step { step: range / 127.0, low, total: S::sum(total) }
 }
 
 #[cfg(test)]
@@ -124,11 +136,11 @@ mod tests {
     use crate::fused::simd::Portable;
     use proptest::prelude::*;
 
-    fn one(values: &[f32], low: f32) -> (Vec<u8>, Step) {
+    fn one(values: &[f32], within: Option<(f32, f32)>) -> (Vec<u8>, Step) {
         let mut rows = Rows::default();
         let laid = bytemuck::must_cast_slice_mut::<Line, f32>(rows.lay(BLOCK, values.len()));
         laid.iter_mut().zip(values).for_each(|(to, x)| *to = *x);
-        rows.settle::<Portable>(true, low);
+        rows.settle::<Portable>(true, within);
         let bytes = rows.all().quads.iter().step_by(Portable::ROWS).flatten().copied();
         (bytes.take(values.len()).collect(), rows.steps()[0])
     }
@@ -136,7 +148,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_quantised_value_is_within_half_a_step(values in prop::collection::vec(-1e3f32..1e3, 32)) {
-            let (bytes, Step { step, low, total }) = one(&values, f32::MAX);
+            let (bytes, Step { step, low, total }) = one(&values, None);
             for (value, u) in values.iter().zip(&bytes) {
                 prop_assert!(*u <= 127);
                 prop_assert!((value - (step * f32::from(*u) + low)).abs() <= 0.502 * step, "{value}");
@@ -147,13 +159,13 @@ mod tests {
 
     #[test]
     fn a_row_of_equal_values_is_kept() {
-        let (bytes, Step { step, low, .. }) = one(&[2.5; 16], f32::MAX);
+        let (bytes, Step { step, low, .. }) = one(&[2.5; 16], None);
         assert!(bytes.iter().all(|u| (step * f32::from(*u) + low - 2.5).abs() < 1e-6));
     }
 
     #[test]
-    fn a_given_low_is_kept() {
-        let (bytes, Step { low, .. }) = one(&[0.5; 16], 0.0);
-        assert_eq!((low, bytes[0]), (0.0, 127));
+    fn a_known_range_is_kept() {
+        let (bytes, Step { low, step, .. }) = one(&[0.5; 16], Some((0.0, 1.0)));
+        assert_eq!((low, step, bytes[0]), (0.0, 1.0 / 127.0, 64));
     }
 }

@@ -70,45 +70,35 @@ pub(super) trait Simd: Copy + 'static {
     fn to_float(x: Self::I) -> Self::F;
     /// Whole numbers within ±127 as bytes, of floats that [`ROUND`] was added to.
     fn low_bytes(x: &[f32; LINE]) -> [u8; LINE];
-}
 
-/// The sum of a vector's floats.
-#[inline(always)]
-pub(super) fn sum<S: Simd>(x: S::F) -> f32 {
-    let mut line = spread::<S>(x);
-    let mut rest = S::LANES;
-    while rest > 1 {
-        rest /= 2;
-        for i in 0..rest {
-            line[i] += line[(i + rest) % LINE];
-        }
+    /// The sum of a vector's floats.
+    #[inline(always)]
+    fn sum(x: Self::F) -> f32 {
+        fold::<Self>(x, |a, b| a + b)
     }
-    line[0]
-}
 
-/// The greatest of a vector's floats.
-#[inline(always)]
-pub(super) fn greatest<S: Simd>(x: S::F) -> f32 {
-    let mut line = spread::<S>(x);
-    let mut rest = S::LANES;
-    while rest > 1 {
-        rest /= 2;
-        for i in 0..rest {
-            // Not `f32::max`, which for WebAssembly is a call.
-            let other = line[(i + rest) % LINE];
-            line[i] = if other > line[i] { other } else { line[i] };
-        }
+    /// The greatest of a vector's floats.
+    #[inline(always)]
+    fn greatest(x: Self::F) -> f32 {
+        fold::<Self>(x, |a, b| if b > a { b } else { a })
     }
-    line[0]
 }
 
+/// Lane by lane: halves onto halves.
 #[inline(always)]
-fn spread<S: Simd>(x: S::F) -> [f32; LINE] {
+fn fold<S: Simd>(x: S::F, both: impl Fn(f32, f32) -> f32) -> f32 {
     let mut line = Line::ZERO;
     if let Some(vector) = vectors_mut::<S>(std::slice::from_mut(&mut line)).first_mut() {
         S::store(vector, x);
     }
-    line.0
+    let mut rest = S::LANES;
+    while rest > 1 {
+        rest /= 2;
+        for i in 0..rest {
+            line.0[i] = both(line.0[i], line.0[(i + rest) % LINE]);
+        }
+    }
+    line.0[0]
 }
 
 /// Vectors of a slice of lines.

@@ -80,6 +80,19 @@ impl Simd for Wasm {
     }
 
     #[inline(always)]
+    fn sum(x: v128) -> f32 {
+        let x = f32x4_add(x, i32x4_shuffle::<2, 3, 0, 1>(x, x));
+        f32x4_extract_lane::<0>(f32x4_add(x, i32x4_shuffle::<1, 0, 3, 2>(x, x)))
+    }
+
+    // In vectors, because V8 makes jumps of a choice between two floats, and no processor can foresee them.
+    #[inline(always)]
+    fn greatest(x: v128) -> f32 {
+        let x = f32x4_relaxed_max(x, i32x4_shuffle::<2, 3, 0, 1>(x, x));
+        f32x4_extract_lane::<0>(f32x4_relaxed_max(x, i32x4_shuffle::<1, 0, 3, 2>(x, x)))
+    }
+
+    #[inline(always)]
     fn zero() -> v128 {
         i32x4_splat(0)
     }

@@ -5,7 +5,7 @@
 
 use super::attention::{Attention, Rope, Scratch};
 use super::file::{self, File, Table};
-use super::lines::{LINE, Line, grow, lines, to_lines};
+use super::lines::{Line, grow, lines, to_lines};
 use super::matrix::{Matrix, gated, in_order};
 use super::pointwise::{gelu, layer_norm};
 use super::rows::{BLOCK, Rows};
@@ -249,20 +249,23 @@ impl Dense {
     #[inline(always)]
     fn apply<S: Simd>(&self, x: &[Line]) -> Vec<f32> {
         let mut out = self.bias.clone();
-        let (x, row) = (vectors::<S>(x), x.len().max(1) * LINE / S::LANES);
-        // Four rows at a time: a sum waits for the one before it, four of them wait together.
-        let fours = vectors::<S>(&self.weight).chunks(4 * row);
-        for (out, rows) in out.chunks_mut(4).zip(fours) {
+        let x = vectors::<S>(x);
+        let (fours, rest) = x.as_chunks::<4>();
+        for (out, row) in out.iter_mut().zip(vectors::<S>(&self.weight).chunks_exact(x.len().max(1))) {
+            // A sum waits for the one before it, four of them wait together.
             let mut totals = [S::splat(0.0); 4];
-            for (k, x) in x.iter().enumerate() {
-                let x = S::load(x);
-                for (total, w) in totals.iter_mut().zip(rows.iter().skip(k).step_by(row)) {
-                    *total = S::fma(S::load(w), x, *total);
+            let mut add = |x: &[S::Floats], w: &[S::Floats]| {
+                for ((total, w), x) in totals.iter_mut().zip(w).zip(x) {
+                    *total = S::fma(S::load(w), S::load(x), *total);
                 }
+            };
+            let (row_fours, row_rest) = row.as_chunks::<4>();
+            for (x, w) in fours.iter().zip(row_fours) {
+                add(x, w);
             }
-            for (out, total) in out.iter_mut().zip(totals) {
-                *out += S::sum(total);
-            }
+            add(rest, row_rest);
+            let [a, b, c, d] = totals;
+            *out += S::sum(S::add(S::add(a, b), S::add(c, d)));
         }
         out
     }

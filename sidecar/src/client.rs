@@ -63,7 +63,7 @@ impl Client {
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
         let host = host(request.uri());
         self.inner.request(request).await.map_err(|e| match tls_fault(&e) {
-            Some(fault) => format!("{host} cannot be trusted: {}", self.explain(fault)),
+            Some(fault) => format!("{host} cannot be asked over TLS: {}", self.explain(fault)),
             None => format!("{host} cannot be reached: {}", root(&e)),
         })
     }
@@ -116,7 +116,9 @@ fn read(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn host(uri: &Uri) -> String {
-    format!("{}://{}", uri.scheme_str().unwrap_or_default(), uri.authority().map_or("", |a| a.as_str()))
+    // Not the whole authority, which may hold a password.
+    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default())
 }
 
 /// Why TLS failed, if that is why. An [`io::Error`] does not name as its source what it wraps.

@@ -302,7 +302,7 @@ fn plugin_configuration_survives_json_and_refuses_a_bad_key() {
 proptest::proptest! {
     #[test]
     fn any_yaml_like_document_is_read_or_refused_without_a_panic(
-        key in "(models|default_model|listen|policy|signals|decisions|reward|judge|learner|requests|replay|encoder|envoy|reload|guard|alerts|optimizer|schedule|retention|sticky|access|privacy|x)",
+        key in "(models|default_model|listen|policy|signals|decisions|reward|judge|learner|requests|replay|encoder|envoy|tls|reload|guard|alerts|optimizer|schedule|retention|sticky|access|privacy|x)",
         text in ".{0,12}", number in -1e9f64..1e9, shape in 0u8..5,
     ) {
         let value = match shape {
@@ -455,6 +455,19 @@ fn the_stages_of_a_rollout_rise_to_everything() {
     assert!(
         errors(&read(json!({"limits": {"error": 1}})))[0].starts_with("guard.limits.error: is not known")
     );
+}
+
+#[test]
+fn the_audit_stays_at_least_as_long_as_the_records_that_it_explains() {
+    let audit_days = |retention: Value| {
+        let mut document = document();
+        document["retention"] = retention;
+        Config::from_value(&document).unwrap().retention.audit_days
+    };
+    assert_eq!(audit_days(json!({})), 365);
+    assert_eq!(audit_days(json!({"days": 30, "audit_days": 90})), 90);
+    assert_eq!(audit_days(json!({"days": 400})), 400);
+    assert_eq!([json!({"days": 0}), json!({"audit_days": 0})].map(audit_days), [0, 0], "for ever");
 }
 
 #[test]

@@ -4,9 +4,8 @@ benchmarks.
     python3 bench/poison.py DATA [SEEDS] [--dragoman BINARY] [--cache FOLDER] [--out FILE]
 
 DATA is a folder with pareto_train, pareto_val and routellm_mmlu (.jsonl.gz). A share of all rewards arrives as 1 - reward,
-while learning and while being scored; scores are of the true rewards. Whoever inverts the rewards of one model only can
-turn the order of two, so those rows say what that costs and have no goal: `share of it` is the model's share of the
-requests. Nothing here measures: every number is one that the command printed.
+while learning and while being scored; scores are of the true rewards. `share of it` is the share of the requests that the
+model has which is lied about. Nothing here measures: every number is one that the command printed.
 """
 
 import argparse
@@ -17,8 +16,8 @@ import sys
 
 # share of poisoned feedback, what of the clean reward must be left
 SHARES = [(0.0, 1.0), (0.05, 0.99), (0.2, 0.97)]
-# of one model's feedback; half of it is what somebody holds who sends half of its requests
-SHARES_OF_ONE = [0.05, 0.2, 0.5]
+# the same of one model's feedback; half of it is what somebody holds who sends half of its requests
+SHARES_OF_ONE = [(0.05, 0.99), (0.2, 0.97), (0.5, None)]
 
 
 def worlds(data):
@@ -64,8 +63,8 @@ def main():
             report = clean if share == 0 else run("--poison", share)
             lines.append(row(name, None, share, report, clean, reach))
         for arm in clean["shares"]:
-            for share in SHARES_OF_ONE:
-                lines.append(row(name, arm, share, run("--poison", share, "--poison-arm", arm), clean, None))
+            for share, reach in SHARES_OF_ONE:
+                lines.append(row(name, arm, share, run("--poison", share, "--poison-arm", arm), clean, reach))
     text = "\n".join(lines) + "\n"
     print(text, end="")
     if args.out:

@@ -40,8 +40,8 @@ impl Client {
     /// A sentence: the file of `tls.ca_file` cannot be used.
     pub fn new(tls: &Tls) -> Result<Self, String> {
         let mut roots = system();
-        for certificate in tls.ca_file.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?.concat()
-        {
+        let named = tls.ca_file.as_deref().map(read).transpose()?;
+        for certificate in named.into_iter().flatten() {
             roots.add(certificate).map_err(|e| format!("tls.ca_file: a certificate cannot be used: {e}"))?;
         }
         let trusted = roots.len();

@@ -8,8 +8,8 @@ export ENVOY
 # 0 serves until Ctrl-C.
 DEMO_SECONDS ?= 0
 
-.PHONY: demo test build filter filter-tract lint unit system fmt bench-encoder bench-filter bench-learner bench-loop bench-routing clean
-.PHONY: demo test build filter filter-tract lint unit system fmt bench-encoder bench-filter bench-learner bench-routing bench-signals clean
+.PHONY: demo test build filter filter-tract lint unit system fmt
+.PHONY: bench-encoder bench-filter bench-learner bench-loop bench-routing bench-signals clean
 
 demo: build filter $(ENVOY)
 	@demo/run.sh $(DEMO_SECONDS)
@@ -61,6 +61,7 @@ bench-learner: toolchain $(ENVOY) target/bench/peers/installed
 bench-signals: toolchain $(ENVOY)
 	cargo build -p dragoman-bench-signals --lib --profile wasm --target wasm32-wasip1
 	cargo run --release -p dragoman-bench-signals --bin bench-signals
+
 # What closes the loop, in simulated worlds with a known truth; writes bench/results/loop.txt.
 bench-loop: toolchain
 	cargo run --release -p dragoman-bench --bin bench-loop

@@ -2,18 +2,11 @@
 //!
 //! The folders follow a record's way: [`api`] takes it in → [`writer`] puts it into the [`log`] and lets
 //! [`learn`] learn from it → [`publish`] signs a snapshot of what is known and pushes it. Beside that way, [`judge`]
-//! has a share of the answers scored and [`embed`] encodes prompts with models that are too large for the filter. [`document`] and
-//! [`learn`] learn from it → [`publish`] signs a snapshot of what is known and pushes it. Beside that way, [`embed`]
-//! encodes prompts with models that are too large for the filter, and [`guard`] tries what is new on a share of the
-//! sessions. [`document`] and
-//! encodes prompts with models that are too large for the filter, and [`signals`] makes what the filter reads
-//! embeddings with. [`document`] and
-//! [`key`] are the edges to the files an operator sees; [`reload`] takes over a changed one; [`server`] puts all of
-//! it together; [`access`] knows who may ask for what.
-//! encodes prompts with models that are too large for the filter. [`document`] and
-//! [`key`] are the edges to the files an operator sees; [`reload`] takes over a changed one; [`report`] and
-//! [`train`] are commands beside it; [`server`] puts all of
-//! it together.
+//! has a share of the answers scored, [`embed`] encodes prompts with models that are too large for the filter,
+//! [`signals`] makes what the filter reads embeddings with, and [`guard`] tries what is new on a share of the sessions.
+//! [`document`] and [`key`] are the edges to the files an operator sees, [`client`] the one to other people's servers;
+//! [`reload`] takes over a changed configuration; [`access`] knows who may ask for what; [`report`], [`simulate`],
+//! [`evaluate`] and [`train`] are commands beside it; [`server`] puts all of it together.
 //!
 //! Everything that decides or computes stands in `dragoman-core`. This crate owns files, sockets, threads and
 //! clocks; it must not know how a model works inside or how Envoy is configured (only `render` does that).
@@ -24,6 +17,7 @@
 
 pub mod access;
 pub mod api;
+pub mod client;
 pub mod clock;
 pub mod document;
 pub mod embed;

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::access::Gate;
 use crate::api::{self, Shared};
+use crate::client::Client;
 use crate::embed::{self, Pool};
 use crate::guard::webhook;
 use crate::judge::Judge;
@@ -63,6 +64,7 @@ struct Opened {
     encoder: Option<Pool>,
     metrics: Metrics,
     gate: Gate,
+    client: Client,
 }
 
 // === impl Server ===
@@ -89,7 +91,8 @@ impl Server {
     }
 
     async fn run(config: Config, source: Option<Source>) -> Result<Self, StartError> {
-        let Opened { lock, key, log, log_path, blank, encoder, metrics, gate } = Opened::open(&config)?;
+        let Opened { lock, key, log, log_path, blank, encoder, metrics, gate, client } =
+            Opened::open(&config)?;
         let listener = TcpListener::bind(config.listen.sidecar).await.map_err(|e| {
             StartError(format!("cannot listen on {} (listen.sidecar): {e}", config.listen.sidecar))
         })?;
@@ -99,7 +102,7 @@ impl Server {
         let reader = Reader::new(&log_path);
         let (published, newest) = watch::channel(last_published(&reader, &public_key)?);
         let (known, knowledge) = watch::channel(None);
-        let mut models = Models::default();
+        let mut models = Models::new(client.clone());
         let signals = models.of(&config).await.map_err(StartError)?;
         let secrets = Secrets::of(&key);
         let rules = Rules::of(&config, blank, signals, secrets);
@@ -113,7 +116,7 @@ impl Server {
         let (in_use, config) = watch::channel(Arc::new(config));
         let (reloads, asked) = Reloads::channel();
         let reloads = source.is_some().then_some(reloads);
-        let (judge, judging) = Judge::start(config.clone(), writer.clone(), metrics.clone());
+        let (judge, judging) = Judge::start(config.clone(), writer.clone(), metrics.clone(), client.clone());
         let app = Arc::new(Shared {
             writer: writer.clone(),
             judge,
@@ -132,7 +135,7 @@ impl Server {
             tokio::spawn(publisher.run(knowledge.clone(), published)),
             tokio::spawn(publish::push(pusher, newest.clone())),
             judging,
-            tokio::spawn(webhook::run(told, metrics.clone())),
+            tokio::spawn(webhook::run(told, metrics.clone(), client)),
             tokio::spawn(watch_readiness(Arc::clone(&app), knowledge.clone())),
         ];
         if let Some(source) = source {
@@ -199,13 +202,14 @@ impl Opened {
         let data_dir = Path::new(&config.data_dir);
         let key = key::load_or_create(data_dir).map_err(StartError)?;
         let gate = Gate::open(&config.access, &key, |name| std::env::var(name).ok()).map_err(StartError)?;
+        let client = Client::new(&config.tls).map_err(StartError)?;
         let lock = DirLock::take(data_dir).map_err(StartError)?;
         let blank = learn::blank(config).map_err(StartError)?;
         let encoder = embed::start(config).map_err(StartError)?;
         let log_path = replay_log::path(data_dir);
         let log = Log::open(&log_path).map_err(|e| StartError(format!("{}: {e}", log_path.display())))?;
         let metrics = Metrics::new().map_err(|e| StartError(e.to_string()))?;
-        Ok(Self { lock, key, log, log_path, blank, encoder, metrics, gate })
+        Ok(Self { lock, key, log, log_path, blank, encoder, metrics, gate, client })
     }
 }
 

@@ -157,8 +157,9 @@ impl AlertsConfig {
             score_variance: section.number("score_variance", 1e-6..=10.0, d.score_variance),
             detector_accuracy: section.number("detector_accuracy", 0.0..=1.0, d.detector_accuracy),
         };
-        if alerts.webhook.as_ref().is_some_and(|url| !url.starts_with("http://")) {
-            section.error("webhook", "must start with http:// (for https, name a relay in your own network)");
+        let posted_to = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        if alerts.webhook.as_ref().is_some_and(|url| !posted_to(url)) {
+            section.error("webhook", "must start with http:// or https://");
         }
         section.finish();
         alerts

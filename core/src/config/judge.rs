@@ -58,14 +58,7 @@ pub(super) fn read(root: &Section) -> (Option<Judge>, Sampling) {
 
 impl Judge {
     fn at(self, section: &Section) -> Self {
-        let home = read_endpoint(section, "url", "the address of the judge, such as http://127.0.0.1:9100");
-        if home.scheme == Scheme::Https {
-            section.error(
-                "url",
-                "must start with http://, because the sidecar itself does not speak TLS: let it ask a proxy beside \
-                 it, such as an Envoy listener with the judge as its cluster",
-            );
-        }
+        let home = read_endpoint(section, "url", "the address of the judge, such as https://api.openai.com");
         let model = section.required("model", "the judging model's name, such as gpt-4o-mini");
         section.finish();
         Self { home, model, ..self }

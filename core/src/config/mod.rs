@@ -40,7 +40,7 @@ pub use privacy::{Privacy, StorePrompts};
 pub use reward::RewardConfig;
 pub use routing::{DecisionRule, Route, Routing, StickyOverride};
 pub use schedule::{Retention, Schedule};
-pub use server::{EnvoyConfig, Escalation, LearnerConfig, Listen, Reload, ReplayConfig, RequestsConfig};
+pub use server::{EnvoyConfig, Escalation, LearnerConfig, Listen, Reload, ReplayConfig, RequestsConfig, Tls};
 pub use sticky::Sticky;
 
 use section::{Errors, Section};
@@ -72,6 +72,8 @@ pub struct Config {
     pub encoder: EncoderConfig,
     /// What Envoy's rendered configuration refers to.
     pub envoy: EnvoyConfig,
+    /// Whom the sidecar itself trusts.
+    pub tls: Tls,
     /// When the document is read again.
     pub reload: Reload,
     /// Rollouts of new snapshots.
@@ -111,6 +113,7 @@ impl Config {
             escalation: Escalation::read(&root.section("escalation")),
             encoder: EncoderConfig::read(&root.section("encoder")),
             envoy: EnvoyConfig::read(&root.section("envoy")),
+            tls: Tls::read(&root.section("tls")),
             reload: Reload::read(&root.section("reload")),
             guard: GuardConfig::read(&root.section("guard")),
             alerts: AlertsConfig::read(&root.section("alerts")),

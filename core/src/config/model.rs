@@ -78,6 +78,15 @@ impl Endpoint {
             (_, port) => format!("{host}:{port}"),
         }
     }
+
+    /// Its address without a path, such as `https://api.openai.com`.
+    pub fn url(&self) -> String {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        format!("{scheme}://{}", self.authority())
+    }
 }
 
 const APIS: [(&str, Api); 4] = [

@@ -45,11 +45,19 @@ fn read_cron(section: &Section, key: &'static str, default: &str) -> Option<Cron
 pub struct Retention {
     /// Days that records and feedback stay; 0 for ever.
     pub days: u32,
+    /// Days that rows of the audit stay, never fewer than the records that they explain; 0 for ever.
+    pub audit_days: u32,
 }
 
 impl Retention {
     pub(super) fn read(section: &Section) -> Self {
-        let retention = Self { days: section.whole("days", 0..=3650, 7) };
+        let days = section.whole("days", 0..=3650, 7);
+        let audit_days = match section.whole("audit_days", 0..=3650, 365) {
+            _ if days == 0 => 0,
+            0 => 0,
+            audit_days => audit_days.max(days),
+        };
+        let retention = Self { days, audit_days };
         section.finish();
         retention
     }

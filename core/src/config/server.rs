@@ -145,6 +145,21 @@ impl EnvoyConfig {
     }
 }
 
+/// Whom the sidecar trusts when it asks over https: the judge, the webhook, a server of embeddings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// Certificates in PEM that are trusted beside those of the system.
+    pub ca_file: Option<String>,
+}
+
+impl Tls {
+    pub(super) fn read(section: &Section) -> Self {
+        let tls = Self { ca_file: section.text("ca_file") };
+        section.finish();
+        tls
+    }
+}
+
 /// When the sidecar reads `dragoman.yaml` again by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reload {

@@ -6,10 +6,9 @@ use dragoman_core::config::Judge;
 use dragoman_core::replay::Sample;
 use dragoman_core::reward::read_score;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+
+use crate::client::Client;
 
 /// Bytes of a reply that are read; models that think aloud write much.
 const MAX_REPLY: usize = 256 << 10;
@@ -17,20 +16,19 @@ const MAX_REPLY: usize = 256 << 10;
 /// Asks an OpenAI-compatible chat model.
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client,
 }
 
 // === impl Asker ===
 
 impl Asker {
-    pub(super) fn new() -> Self {
-        Self { client: Client::builder(TokioExecutor::new()).build_http() }
+    pub(super) fn new(client: Client) -> Self {
+        Self { client }
     }
 
     /// The judge's score, or why there is none. No error repeats what it wrote: it may quote the prompt.
     pub(super) async fn ask(&self, judge: &Judge, sample: &Sample) -> Result<u8, String> {
-        let sent = self.client.request(request(judge, sample)?).await;
-        let response = sent.map_err(|e| format!("it cannot be reached: {e}"))?;
+        let response = self.client.send(request(judge, sample)?).await?;
         let status = response.status();
         if status != StatusCode::OK {
             return Err(format!("it answered {status}"));
@@ -51,7 +49,7 @@ fn request(judge: &Judge, sample: &Sample) -> Result<Request<Full<Bytes>>, Strin
     });
     let mut request = Request::builder()
         .method(Method::POST)
-        .uri(format!("http://{}/v1/chat/completions", judge.home.authority()))
+        .uri(format!("{}/v1/chat/completions", judge.home.url()))
         .header(header::CONTENT_TYPE, "application/json");
     if let Some(key) = &judge.home.api_key {
         let value = std::env::var(&key.env).map_err(|_| {

@@ -15,6 +15,7 @@ use log::warn;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::client::Client;
 use crate::clock::now_ms;
 use crate::metrics::Metrics;
 use crate::writer::{Scored, Writer};
@@ -54,9 +55,11 @@ impl Judge {
         config: watch::Receiver<Arc<Config>>,
         writer: Writer,
         metrics: Metrics,
+        client: Client,
     ) -> (Self, JoinHandle<()>) {
         let (sender, answers) = mpsc::channel(QUEUE);
-        let court = Court { asker: Asker::new(), config, writer, metrics: metrics.clone(), failures: 0 };
+        let court =
+            Court { asker: Asker::new(client), config, writer, metrics: metrics.clone(), failures: 0 };
         (Self { sender, metrics }, tokio::spawn(court.sit(answers)))
     }
 

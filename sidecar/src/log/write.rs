@@ -11,6 +11,9 @@ use super::events::{Rated, View};
 use super::{LogError, SCHEMA, TABLES, UPGRADES, broken, failed, signed};
 use crate::learn::Outcome;
 
+/// Rows of the audit that go in one transaction.
+const AUDIT_CHUNK: i64 = 1000;
+
 /// The log, open for writing. Changes happen between [`Log::begin`] and [`Log::commit`].
 #[derive(Debug)]
 pub struct Log {
@@ -212,6 +215,15 @@ impl Log {
         self.execute(
             "INSERT INTO audit(time_ms, what, detail) VALUES (?1, ?2, ?3)",
             params![signed(now), what, detail],
+        )
+    }
+
+    /// Drops rows of the audit from before `time_ms`, some at a time; says how many.
+    pub fn drop_audit(&mut self, time_ms: u64) -> Result<usize, LogError> {
+        // The oldest by number: times need no index, and there is never much to look at.
+        self.changes(
+            "DELETE FROM audit WHERE time_ms < ?1 AND seq IN (SELECT seq FROM audit ORDER BY seq LIMIT ?2)",
+            params![signed(time_ms), AUDIT_CHUNK],
         )
     }
 

@@ -24,7 +24,7 @@ macro_rules! fixed {
     };
 }
 
-const FIXED: [Fixed; 18] = [
+const FIXED: [Fixed; 19] = [
     fixed!(listen.gateway: BOTH),
     fixed!(listen.push: BOTH),
     fixed!(listen.admin: BOTH),
@@ -41,6 +41,7 @@ const FIXED: [Fixed; 18] = [
     fixed!(replay: BOTH),
     fixed!(escalation.enabled: BOTH),
     fixed!(envoy: BOTH),
+    fixed!(tls: SIDECAR),
     fixed!(access.token: BOTH),
     fixed!(access.feedback_token: SIDECAR),
 ];

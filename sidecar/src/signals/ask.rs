@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use axum::http::{Method, Request, StatusCode, header};
-use bytes::Bytes;
-use dragoman_core::config::{EncoderEndpoint, Scheme};
+use dragoman_core::config::EncoderEndpoint;
 use dragoman_core::embedding;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+
+use crate::client::Client;
 
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -17,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// One server, to be asked again and again.
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client,
     endpoint: EncoderEndpoint,
     dimensions: usize,
     url: String,
@@ -27,20 +25,9 @@ pub(super) struct Asker {
 
 impl Asker {
     /// Asks `endpoint` for embeddings of `dimensions` numbers.
-    ///
-    /// # Errors
-    ///
-    /// A sentence: it is one that cannot be asked from here.
-    pub(super) fn new(endpoint: EncoderEndpoint, dimensions: usize) -> Result<Self, String> {
-        let authority = endpoint.home.authority();
-        if endpoint.home.scheme == Scheme::Https {
-            return Err(format!(
-                "https://{authority} (encoder.endpoint.url) cannot be asked by the sidecar, which speaks plain http \
-                 only: name an http address, such as that of a local proxy, or leave signals.embeddings out"
-            ));
-        }
-        let url = format!("http://{authority}{}", embedding::PATH);
-        Ok(Self { client: Client::builder(TokioExecutor::new()).build_http(), endpoint, dimensions, url })
+    pub(super) fn new(client: Client, endpoint: EncoderEndpoint, dimensions: usize) -> Self {
+        let url = format!("{}{}", endpoint.home.url(), embedding::PATH);
+        Self { client, endpoint, dimensions, url }
     }
 
     /// The embedding of `text`, of unit length.
@@ -66,8 +53,7 @@ impl Asker {
         }
         let question = embedding::question(&self.endpoint.model, text, false);
         let request = request.body(Full::new(question.into())).map_err(|e| e.to_string())?;
-        let sent = self.client.request(request).await;
-        let response = sent.map_err(|e| format!("it cannot be reached: {e}"))?;
+        let response = self.client.send(request).await?;
         if response.status() != StatusCode::OK {
             return Err(format!("it answered {}", response.status()));
         }

@@ -11,13 +11,14 @@ use log::info;
 use super::ask::Asker;
 use super::embedder::Embedder;
 use super::heads;
+use crate::client::Client;
 use crate::embed;
 use crate::learn::projection;
 
 /// Remembers what it has made: the encoder stays the same while the sidecar runs, so heads are read once and each text
 /// is embedded once.
-#[derive(Default)]
 pub struct Models {
+    client: Client,
     heads: Option<Heads>,
     embedded: HashMap<String, Vec<f32>>,
 }
@@ -25,6 +26,11 @@ pub struct Models {
 // === impl Models ===
 
 impl Models {
+    /// Asks servers of embeddings with `client`.
+    pub fn new(client: Client) -> Self {
+        Self { client, heads: None, embedded: HashMap::new() }
+    }
+
     /// What `config` reads embeddings with.
     ///
     /// # Errors
@@ -66,7 +72,7 @@ impl Models {
             return Ok(());
         }
         let told = |why| format!("signals.embeddings: {why}");
-        let embedder = embedder(encoder, dimensions).map_err(told)?;
+        let embedder = embedder(&self.client, encoder, dimensions).map_err(told)?;
         let embedded = embedder.embed(new.clone()).await.map_err(told)?;
         info!("embedded {} texts of signals.embeddings", new.len());
         self.embedded.extend(new.into_iter().zip(embedded));
@@ -75,11 +81,16 @@ impl Models {
 }
 
 /// Embeds as the filter does with this configuration.
-pub(super) fn embedder(encoder: &EncoderConfig, dimensions: usize) -> Result<Embedder, String> {
+pub(super) fn embedder(
+    client: &Client,
+    encoder: &EncoderConfig,
+    dimensions: usize,
+) -> Result<Embedder, String> {
     let max_tokens = encoder.max_tokens as usize;
     match &encoder.mode {
         EncoderMode::Endpoint(endpoint) => {
-            Ok(Embedder::Remote(Box::new(Asker::new(endpoint.clone(), dimensions)?), max_tokens))
+            let asker = Asker::new(client.clone(), endpoint.clone(), dimensions);
+            Ok(Embedder::Remote(Box::new(asker), max_tokens))
         }
         EncoderMode::Local | EncoderMode::Sidecar => {
             let encoder = embed::load(Path::new(&encoder.path), max_tokens)?;

@@ -14,6 +14,7 @@ use super::args::Args;
 use super::embedder::Embedder;
 use super::heads;
 use super::models::{self, Models};
+use crate::client::Client;
 use crate::document;
 use crate::learn::projection;
 use crate::simulate::EncoderFiles;
@@ -71,7 +72,8 @@ impl Reader {
         if args.config.is_none() && args.encoder.is_none() && !folder.join(projection::FILE).exists() {
             return Self::shipped(config.encoder.max_tokens as usize);
         }
-        let model = Models::default().of(&config).await?;
+        let client = Client::new(&config.tls)?;
+        let model = Models::new(client.clone()).of(&config).await?;
         if model.heads == Heads::default() {
             eprintln!(
                 "note: {} has no {}: domain, fact_check and feedback stay 0",
@@ -81,7 +83,7 @@ impl Reader {
         }
         let dimensions = projection::load(folder)?.embedding_size();
         let rules = SignalRules::new(&config.routing.keywords, &config.routing.embeddings, model)?;
-        Ok(Self { rules, embedder: models::embedder(&config.encoder, dimensions)? })
+        Ok(Self { rules, embedder: models::embedder(&client, &config.encoder, dimensions)? })
     }
 
     /// By the encoder within this binary.

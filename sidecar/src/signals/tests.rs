@@ -1,8 +1,9 @@
-use dragoman_core::config::Config;
+use dragoman_core::config::{Config, Tls};
 use dragoman_core::signals::{Aggregation, SignalRules};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::client::Client;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/dragoman-small");
 
@@ -15,9 +16,13 @@ fn config(encoder: Value, candidates: &[&str]) -> Config {
     Config::from_value(&document).unwrap()
 }
 
+fn models() -> Models {
+    Models::new(Client::new(&Tls::default()).unwrap())
+}
+
 #[tokio::test]
 async fn candidates_are_embedded_once_and_as_the_filter_would() {
-    let mut models = Models::default();
+    let mut models = models();
     let encoder = json!({"path": SHIPPED});
     let model = models.of(&config(encoder.clone(), &["how do I reset my password?", "hello"])).await.unwrap();
     let length: f32 = model.candidates[0].iter().map(|v| v * v).sum();
@@ -41,15 +46,14 @@ async fn candidates_are_embedded_once_and_as_the_filter_would() {
 async fn an_endpoint_that_cannot_be_asked_is_told_in_a_sentence() {
     let encoder =
         |url: &str| json!({"path": SHIPPED, "mode": "endpoint", "endpoint": {"url": url, "model": "m"}});
-    let ask = async |url: &str| Models::default().of(&config(encoder(url), &["x"])).await.unwrap_err();
-    let why = ask("https://example.com").await;
-    assert!(why.contains("speaks plain http") && why.contains("encoder.endpoint.url"), "{why}");
+    let ask = async |url: &str| models().of(&config(encoder(url), &["x"])).await.unwrap_err();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let why = ask(&url).await;
     assert!(why.contains("cannot be reached") && why.contains(&url), "{why}");
-    assert!(Models::default().of(&config(encoder(&url), &[])).await.is_ok(), "nobody is asked for nothing");
+    assert!(why.contains("encoder.endpoint.url"), "{why}");
+    assert!(models().of(&config(encoder(&url), &[])).await.is_ok(), "nobody is asked for nothing");
 }
 
 #[tokio::test]
@@ -58,13 +62,13 @@ async fn heads_that_are_broken_or_of_another_size_are_refused() {
     let file = crate::learn::projection::FILE;
     std::fs::copy(format!("{SHIPPED}/{file}"), dir.path().join(file)).unwrap();
     std::fs::write(dir.path().join(heads::FILE), b"nonsense").unwrap();
-    let why = Models::default().of(&config(json!({"path": dir.path()}), &[])).await.unwrap_err();
+    let why = models().of(&config(json!({"path": dir.path()}), &[])).await.unwrap_err();
     assert!(why.contains("heads.safetensors: is not a safetensors file"), "{why}");
     std::fs::write(dir.path().join(heads::FILE), fact_check(3)).unwrap();
-    let why = Models::default().of(&config(json!({"path": dir.path()}), &[])).await.unwrap_err();
+    let why = models().of(&config(json!({"path": dir.path()}), &[])).await.unwrap_err();
     assert!(why.contains("its heads take embeddings of 3 numbers instead of 384"), "{why}");
     std::fs::write(dir.path().join(heads::FILE), fact_check(384)).unwrap();
-    let model = Models::default().of(&config(json!({"path": dir.path()}), &[])).await.unwrap();
+    let model = models().of(&config(json!({"path": dir.path()}), &[])).await.unwrap();
     assert_eq!(model.heads.embedding_size(), Some(384));
 }
 

@@ -41,6 +41,9 @@ pub struct Args {
     /// Share of feedback that arrives inverted, as 1 - reward
     #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) poison: f64,
+    /// Only feedback on this arm is inverted: raters who lie about one model
+    #[arg(long, value_name = "NAME", requires = "poison")]
+    pub(crate) poison_arm: Option<String>,
     /// Changes of prices and rewards at steps of the score stream
     #[arg(long, value_name = "FILE.json")]
     pub(crate) drift: Option<PathBuf>,

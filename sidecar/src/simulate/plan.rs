@@ -77,6 +77,8 @@ impl Plan {
         // Names of arms can only be judged when the rows were read.
         let known = faults.0.is_empty();
         let events = if known { read_events(args, &arms, &mut faults) } else { Vec::new() };
+        let poisoned = args.poison_arm.as_deref().filter(|_| known);
+        let poisoned = poisoned.and_then(|name| faults.under("--poison-arm", arms.find(name)));
         let apgr = args.apgr.as_deref().filter(|_| known);
         let apgr = apgr.and_then(|pair| faults.under("--apgr", read_pair(pair, &arms)));
         if known {
@@ -109,7 +111,7 @@ impl Plan {
             policy: recipe.policy(),
             recipe,
             budget: args.budget,
-            feedback: Feedback { frozen: args.frozen, delay: args.delay, poison: args.poison },
+            feedback: Feedback { frozen: args.frozen, delay: args.delay, poison: args.poison, poisoned },
             apgr,
             off_policy: args.off_policy,
             seeds: args.seeds,

@@ -78,6 +78,8 @@ pub(crate) struct Feedback {
     pub(crate) delay: usize,
     /// Share of rewards that arrive as 1 − reward.
     pub(crate) poison: f64,
+    /// The one arm whose rewards may; `None`: every arm's.
+    pub(crate) poisoned: Option<usize>,
 }
 
 /// What the random numbers of a seed are for; each use has a stream of its own.
@@ -229,7 +231,8 @@ impl Mail {
     }
 
     fn send(&mut self, row: usize, mut observed: Observed) {
-        if self.rng.random::<f64>() < self.feedback.poison {
+        let lies = self.rng.random::<f64>() < self.feedback.poison;
+        if lies && self.feedback.poisoned.is_none_or(|arm| arm == observed.arm) {
             observed.reward = 1.0 - observed.reward;
         }
         self.queue.push_back((row, observed));
@@ -249,7 +252,7 @@ mod tests {
     use crate::simulate::sample::{Scripted, prompts, table};
 
     fn feedback(frozen: bool, delay: usize, poison: f64) -> Feedback {
-        Feedback { frozen, delay, poison }
+        Feedback { frozen, delay, poison, poisoned: None }
     }
 
     fn learned(feedback: Feedback, learn: usize) -> Vec<Observed> {
@@ -278,6 +281,9 @@ mod tests {
         assert!(learned(feedback(false, 0, 1.0), 0).iter().all(|o| o.reward == 0.0));
         let some = learned(feedback(false, 0, 0.5), 0).iter().filter(|o| o.reward == 0.0).count();
         assert!((1..10).contains(&some), "{some}");
+        let of_one = |arm| Feedback { poisoned: Some(arm), ..feedback(false, 0, 1.0) };
+        assert!(learned(of_one(0), 0).iter().all(|o| o.reward == 0.0), "the arm that is chosen");
+        assert!(learned(of_one(1), 0).iter().all(|o| o.reward == 1.0), "another arm");
     }
 
     #[test]

@@ -4,8 +4,8 @@ use dragoman_core::chain::Chain;
 use dragoman_core::replay::ReplayRecord;
 use dragoman_core::reward::{Evidence, Reward};
 
-use super::propose::Lookout;
 use super::rebuild::revise;
+use super::tune::Lookout;
 use super::{Ingested, MAX_PENDING, NewSnapshot, Rating, Said};
 use crate::guard::Guard;
 use crate::learn::State;

@@ -4,9 +4,9 @@ use dragoman_core::chain::Chain;
 
 use super::Rules;
 use super::apply::Books;
-use super::propose::Lookout;
 use super::rebuild::{learned, relearn_and_rewrite};
 use super::timetable::{Chore, Timetable};
+use super::tune::Lookout;
 use crate::clock::now_ms;
 use crate::guard::Guard;
 use crate::learn::State;

@@ -61,7 +61,7 @@ impl Retaining {
 
 impl Loop {
     /// Does what is due.
-    pub(super) fn chores(&mut self) {
+    pub(super) fn chores(&mut self) -> Result<(), LogError> {
         let now = now_ms();
         for chore in self.timetable.take(now) {
             if let Some(fact) = chore.fact()
@@ -81,7 +81,9 @@ impl Loop {
         if Instant::now() >= self.retaining.next {
             self.retaining.next = Instant::now() + RETENTION;
             self.retain(now);
+            self.forget(now)?;
         }
+        Ok(())
     }
 
     /// Learns everything anew beside the loop.
@@ -172,14 +174,6 @@ impl Loop {
         Ok(())
     }
 
-    /// Tunes signals if it is time.
-    pub(super) fn tune(&mut self) -> Result<(), LogError> {
-        match self.books.tune(&self.rules)? {
-            Some(proposal) => self.put_forward(proposal).map(drop),
-            None => Ok(()),
-        }
-    }
-
     /// Writes the report of the last week, and keeps a snapshot of it.
     fn report(&mut self, now: u64) {
         self.publish(report::week_tag(now));
@@ -191,6 +185,32 @@ impl Loop {
         if let Err(e) = std::thread::Builder::new().name("dragoman-report".into()).spawn(work) {
             error!("cannot start the report: {e}");
         }
+    }
+
+    /// Deletes what the audit need not say any more, whole days at a time, and says so there.
+    fn forget(&mut self, now: u64) -> Result<(), LogError> {
+        let days = u64::from(self.rules.retention.audit_days);
+        if days == 0 {
+            return Ok(());
+        }
+        let cutoff = (now / DAY_MS).saturating_sub(days) * DAY_MS;
+        let log = &mut self.books.log;
+        let forgotten = (|| {
+            log.begin()?;
+            match log.drop_audit(cutoff)? {
+                0 => {}
+                n => log.audit(
+                    now,
+                    "retention",
+                    &format!("deleted {n} rows of the audit older than {days} days"),
+                )?,
+            }
+            log.commit()
+        })();
+        forgotten.or_else(|e: LogError| {
+            warn!("{e}; old rows of the audit go later");
+            log.rollback()
+        })
     }
 
     /// Makes a checkpoint for what is too old, beside the loop.

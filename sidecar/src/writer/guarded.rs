@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::apply::Books;
 use super::run::Loop;
 use super::trial::Validated;
-use super::{Command, Knowledge, Refused, Writer};
+use super::{Command, Refused, Writer};
 use crate::clock::now_ms;
 use crate::log::LogError;
 
@@ -25,8 +25,6 @@ type Reply<T> = oneshot::Sender<Result<T, String>>;
 
 /// What the guard, or somebody, asks of the loop.
 pub(super) enum Order {
-    /// A proposal that was made elsewhere.
-    Offer(i64, Box<Knowledge>, Reply<()>),
     /// A candidate, of this proposal if it is one, was judged by the log.
     Validated(Option<i64>, Box<Result<Validated, String>>),
     /// Back to an earlier snapshot.
@@ -51,12 +49,6 @@ pub struct RolledBack {
 // === impl Writer ===
 
 impl Writer {
-    /// Offers knowledge that was made elsewhere and must be tried first, where the guard is configured so; the newest that
-    /// waits takes the place of older ones.
-    pub async fn offer(&self, proposal: i64, knowledge: Knowledge) -> Result<Result<(), String>, Refused> {
-        self.ask(|reply| Command::Guard(Order::Offer(proposal, Box::new(knowledge), reply))).await
-    }
-
     /// Publishes an earlier snapshot's parameters at once, by default those before the last step that was not streamed,
     /// and nothing else until [`Writer::resume`].
     pub async fn roll_back(&self, version: Option<u64>) -> Result<Result<RolledBack, String>, Refused> {
@@ -112,10 +104,6 @@ impl Loop {
         }
         // Whoever asked may have left; the deed stands.
         match order {
-            Order::Offer(proposal, knowledge, reply) => {
-                self.offer(proposal, *knowledge)?;
-                drop(reply.send(Ok(())));
-            }
             Order::Validated(proposal, found) => self.validated(proposal, *found)?,
             Order::RollBack(version, reply) => drop(reply.send(self.roll_back(version)?)),
             Order::Resume(reply) => drop(reply.send(Ok(self.resume()?))),

@@ -18,6 +18,7 @@ mod run;
 mod timetable;
 mod train;
 mod trial;
+mod tune;
 mod verify;
 
 use std::borrow::Cow;
@@ -215,6 +216,8 @@ enum Command {
     Train(oneshot::Sender<Result<Trained, String>>),
     /// A retrain beside the loop has ended.
     Trained(Result<Option<train::Anew>, String>),
+    /// Records were weighed for tuning.
+    Weighed(Result<tune::Weighed, String>),
     /// A checkpoint for the log's old end is there.
     Retained(Result<Option<retain::Horizon>, String>),
     Stop,

@@ -14,6 +14,7 @@ use super::apply::Books;
 use super::chores::{Retaining, Training};
 use super::rebuild::relearn;
 use super::timetable::Timetable;
+use super::tune::Tuning;
 use super::verify::{Job, Verdict};
 use super::{Command, Knowledge, PENDING_MS, QUEUE, Rules, Writer};
 use crate::clock::now_ms;
@@ -72,6 +73,7 @@ pub(super) struct Loop {
     pub(super) timetable: Timetable,
     pub(super) verifying: Option<Verifying>,
     pub(super) training: Option<Training>,
+    pub(super) tuning: Option<Tuning>,
     pub(super) retaining: Retaining,
 }
 
@@ -131,6 +133,7 @@ impl Loop {
             timetable,
             verifying: None,
             training: None,
+            tuning: None,
             retaining,
         };
         running.remember_guard()?;
@@ -189,9 +192,10 @@ impl Loop {
         for command in after {
             self.apart(command)?;
         }
-        if let Err(e) = self.judge().and_then(|()| self.tune()) {
+        if let Err(e) = self.judge() {
             self.take_back(&e)?;
         }
+        self.tune();
         self.books.show();
         Ok(running)
     }
@@ -224,6 +228,7 @@ impl Loop {
             Command::Guard(order) => self.order(order),
             Command::Trained(anew) => self.trained(anew),
             Command::Retained(horizon) => self.retained(horizon),
+            Command::Weighed(found) => self.weighed(found),
             Command::Train(reply) => {
                 self.books.metrics.queue_depth.dec();
                 self.train(Some(reply));
@@ -274,6 +279,7 @@ impl Loop {
         self.rules = rules;
         self.drop_trials()?;
         self.timetable = self.books.timetable(&self.rules)?;
+        self.tuning.iter_mut().for_each(|job| job.outdated = true);
         if relearn {
             self.books.recall(&self.rules.blank)?;
             self.verifying.iter_mut().for_each(|job| job.outdated = true);
@@ -308,7 +314,7 @@ impl Loop {
         if self.books.changed && now >= self.next_publish {
             self.publish("stream");
         }
-        self.chores();
+        self.chores()?;
         if now >= self.next_sweep {
             self.next_sweep = now + SWEEP;
             match self.books.log.drop_pending(now_ms().saturating_sub(PENDING_MS)) {

@@ -1,14 +1,14 @@
 //! Canaries, as those see them who ask over HTTP.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::StatusCode;
+use dragoman_core::optimizer::Step;
 use dragoman_core::replay::ReplayRecord;
 use dragoman_core::snapshot::Snapshot;
 use dragoman_sidecar::Server;
-use dragoman_sidecar::learn;
-use dragoman_sidecar::writer::Knowledge;
+use dragoman_sidecar::learn::{self, State, Turn};
+use dragoman_sidecar::log::{self, Log};
 use serde_json::{Value, json};
 
 use crate::common::{House, Http, parameters, records};
@@ -181,37 +181,44 @@ async fn feedback_revises_what_was_seen_of_its_arm() {
     server.shutdown().await.unwrap();
 }
 
+/// Writes proposals into the log of a house that nobody serves from: signals tuned by nothing, where `tuned`, then
+/// `learner`, begun anew. The next start takes them up. Gives their ids.
+fn propose(house: &House, tuned: bool, learner: &State) -> Vec<i64> {
+    let mut log = Log::open(&log::path(&house.dir.path().join("data"))).unwrap();
+    let through = log.last_seq().unwrap();
+    let state = learner.written(&learn::blank(&house.config()).unwrap()).unwrap();
+    log.begin().unwrap();
+    let step = Step { changes: vec![], rest: 0, time_ms: 0 };
+    let mut ids = Vec::new();
+    if tuned {
+        ids.push(log.add_turn(&Turn::Tuned(step), 0).unwrap());
+    }
+    let id = log.add_turn(&Turn::Retrained { through }, 0).unwrap();
+    log.add_candidate(id, through, &state, 0).unwrap();
+    log.commit().unwrap();
+    ids.push(id);
+    ids
+}
+
 #[tokio::test]
 async fn a_proposal_is_tried_while_what_is_streamed_goes_live() {
     let house = house("changes");
     let (server, http) = house.serve().await;
     http.ingest(&records(0..10)).await;
     http.learned(&server.public_key, 10).await;
-    let config = house.config();
-    let proposal = |id| Knowledge {
-        learner: learn::blank(&config).unwrap().learner().clone(),
-        routing: Arc::new(config.routing.clone()),
-        configured: Arc::new(config.routing.clone()),
-        signals: Arc::default(),
-        tag: "batch".into(),
-        version: 0,
-        candidate: Some(id),
-        trial: None,
-        pinned: None,
-        alpha: 1.0,
-    };
-    server.writer().offer(7, proposal(7)).await.unwrap().unwrap();
+    server.shutdown().await.unwrap();
+    let ids = propose(&house, true, &learn::blank(&house.config()).unwrap());
+    let (server, http) = house.serve().await;
     let version = on_trial(&http).await;
-    assert_eq!(status(&http).await["trial"]["proposal"], 7);
+    assert_eq!(status(&http).await["trial"]["proposal"], ids[0]);
     http.ingest(&records(10..20)).await;
     let served = http.learned(&server.public_key, 20).await;
     assert_eq!(served.canary().unwrap().snapshot.meta.version, version, "frozen beside what goes on");
     // A failing canary goes within few requests; the next proposal has its turn.
-    server.writer().offer(8, proposal(8)).await.unwrap().unwrap();
     http.ingest(&answers(1000, 300, "live", 2, |_| ())).await;
     http.ingest(&answers(2000, 40, "canary", version, |r| r.response.status = 503)).await;
     listed(&http, version, "withdrawn").await;
-    until(&http, |s| s["trial"]["proposal"] == 8).await;
+    until(&http, |s| s["trial"]["proposal"] == ids[1]).await;
     server.shutdown().await.unwrap();
 }
 
@@ -245,19 +252,9 @@ async fn a_candidate_that_the_log_knows_to_be_bad_gets_no_traffic() {
         one.response.status = 703 - one.response.status;
         state.observe(&one);
     }
-    let knowledge = Knowledge {
-        learner: state.learner().clone(),
-        routing: Arc::new(config.routing.clone()),
-        configured: Arc::new(config.routing.clone()),
-        signals: Arc::default(),
-        tag: "batch".into(),
-        version: 0,
-        candidate: Some(3),
-        trial: None,
-        pinned: None,
-        alpha: 1.0,
-    };
-    server.writer().offer(3, knowledge).await.unwrap().unwrap();
+    server.shutdown().await.unwrap();
+    propose(&house, false, &state);
+    let (server, http) = house.serve().await;
     for _ in 0..200 {
         if metrics(&http).await.contains("dragoman_canaries_total{outcome=\"refused\"} 1") {
             break;

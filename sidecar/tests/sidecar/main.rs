@@ -21,5 +21,6 @@ mod report;
 mod retention;
 mod signals;
 mod steps;
+mod tls;
 mod train;
 mod tuning;

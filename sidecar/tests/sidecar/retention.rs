@@ -104,3 +104,24 @@ async fn a_restart_after_the_old_end_was_cut_off_gives_the_same_bits() {
     assert_eq!(parameters(&rebuilt), parameters(&streamed));
     server.shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn rows_of_the_audit_stay_a_year_and_their_going_is_a_row_itself() {
+    let mut house = House::new();
+    house.document["retention"] = json!({"days": 7});
+    let (server, _http) = house.serve().await;
+    server.shutdown().await.unwrap();
+    let day = 86_400_000;
+    let conn = rusqlite::Connection::open(house.dir.path().join("data/replay.db")).unwrap();
+    let write = "INSERT INTO audit(seq, time_ms, what, detail) VALUES (?1, ?2, 'told', '')";
+    for (n, days) in [500, 367, 364, 8].into_iter().enumerate() {
+        // Before what the start has written.
+        conn.execute(write, [n as i64 - 10, now_ms() as i64 - days * day]).unwrap();
+    }
+    let (server, _http) = house.serve().await;
+    until("forgetting", || rows(&house, "SELECT count(*) FROM audit WHERE what = 'told'") == 2).await;
+    let note =
+        "SELECT count(*) FROM audit WHERE what = 'retention' AND detail LIKE 'deleted 2 rows of the audit%'";
+    assert_eq!(rows(&house, note), 1);
+    server.shutdown().await.unwrap();
+}

@@ -50,9 +50,11 @@ fn arms_and_steps_that_are_not_there_and_budgets_without_costs_are_told() {
     let house = House::new();
     let file = house.write("rows.jsonl", r#"{"prompt":"x","arms":{"a":{"reward":1},"b":{"reward":1}}}"#);
     let args = ["--add-arm", "c@0", "--remove-arm", "a@7", "--apgr", "a,a", "--budget", "1"];
+    let args = [&args[..], &["--poison", "0.1", "--poison-arm", "d"]].concat();
     let told = told(&house, &[&[file.to_str().unwrap()], &args[..]].concat());
     for part in [
         "--add-arm: no arm is named \"c\"; the rows have a, b",
+        "--poison-arm: no arm is named \"d\"",
         "step 7 is past the end",
         "--apgr: both are a",
         "--budget: 2 answers have no cost",

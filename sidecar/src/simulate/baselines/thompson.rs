@@ -95,7 +95,7 @@ mod tests {
     use crate::simulate::replay::Feedback;
     use crate::simulate::sample::{prompts, scored, table};
 
-    const FEEDBACK: Feedback = Feedback { frozen: false, delay: 0, poison: 0.0 };
+    const FEEDBACK: Feedback = Feedback { frozen: false, delay: 0, poison: 0.0, poisoned: None };
 
     fn play(budget: Option<f64>) -> (f64, f64) {
         let answers = table(&vec![[(0.4, 1.0), (0.8, 10.0)]; 2000]);

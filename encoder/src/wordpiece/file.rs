@@ -100,8 +100,9 @@ struct Special {
 /// The parts of the bytes of a `tokenizer.json`.
 pub(super) fn read(json: &[u8]) -> Result<Parts, Refusal> {
     let broken = |why: serde_json::Error| Refusal::Broken(why.to_string());
-    kinds(serde_json::from_slice(json).map_err(broken)?)?;
-    let file: File = serde_json::from_slice(json).map_err(broken)?;
+    let json = std::str::from_utf8(json).map_err(|why| Refusal::Broken(format!("it is not UTF-8: {why}")))?;
+    kinds(serde_json::from_str(json).map_err(broken)?)?;
+    let file: File = serde_json::from_str(json).map_err(broken)?;
     // Special tokens in a text are text. Others would have to be found in it.
     if let Some(token) = file.added_tokens.iter().find(|t| !t.special && !t.content.is_empty()) {
         return Err(Refusal::Other(format!("its added token {:?} is not special", token.content)));

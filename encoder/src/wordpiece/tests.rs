@@ -229,7 +229,7 @@ fn a_broken_file_is_refused_in_a_sentence() {
     for (file, says) in [
         (whole[..whole.len() / 2].to_vec(), "EOF while parsing"),
         (b"tokens".to_vec(), "expected"),
-        (b"{\"model\":{\"type\":\"WordPiece\xff\"}}".to_vec(), "invalid unicode"),
+        (b"{\"model\":{\"type\":\"WordPiece\xff\"}}".to_vec(), "it is not UTF-8"),
         (
             changed(|json| drop(json["model"].as_object_mut().unwrap().remove("vocab"))),
             "missing field `vocab`",

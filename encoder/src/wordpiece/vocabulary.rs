@@ -32,8 +32,7 @@ impl Prefix {
     pub(super) const NONE: Self = Self { bytes: Vec::new(), hash: 0x811c_9dc5 };
 
     pub(super) fn new(prefix: &str) -> Self {
-        let bytes = prefix.as_bytes().to_vec();
-        Self { hash: bytes.iter().fold(Self::NONE.hash, hashed), bytes }
+        Self { bytes: prefix.into(), hash: hash(prefix.as_bytes()) }
     }
 }
 
@@ -42,9 +41,13 @@ fn hashed(hash: u32, byte: &u8) -> u32 {
     (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
 }
 
+fn hash(token: &[u8]) -> u32 {
+    token.iter().fold(Prefix::NONE.hash, hashed)
+}
+
 impl Vocabulary {
     pub(super) fn id(&self, token: &[u8]) -> Option<u32> {
-        self.find(token.iter().fold(Prefix::NONE.hash, hashed), &[], token)
+        self.find(hash(token), &[], token)
     }
 
     /// The longest token that is `prefix` and a beginning of `rest`: its id, and how many bytes of `rest` are in it.
@@ -106,7 +109,7 @@ impl Vocabulary {
             if self.id(token).is_some() {
                 return Err(format!("the token {} is in it twice", self.shown(slot)));
             }
-            let (hash, length) = (token.iter().fold(Prefix::NONE.hash, hashed), token.len());
+            let (hash, length) = (hash(token), token.len());
             self.longest = self.longest.max(length);
             let free = self.probe(hash).find_map(|(at, token)| token.is_none().then_some(at));
             if let Some(slot) = free.and_then(|at| self.slots.get_mut(at)) {

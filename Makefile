@@ -20,9 +20,9 @@ test: lint unit system
 build: toolchain
 	cargo build --release -p dragoman-sidecar -p dragoman-demo
 
-# The filter: target/wasm32-wasip1/wasm/dragoman.wasm.
+# The filter: target/wasm32-wasip1/wasm/dragoman.wasm. FEATURES=tokenizers: one that reads any tokenizer.json.
 filter: toolchain
-	cargo build -p dragoman-filter --profile wasm --target wasm32-wasip1
+	cargo build -p dragoman-filter --profile wasm --target wasm32-wasip1 $(if $(FEATURES),--features $(FEATURES))
 
 # The same with tract instead of our own kernels: it runs any ONNX encoder. A folder of its own, because cargo would put
 # both under one name.

@@ -32,9 +32,11 @@ enum Role {
 
 impl Role {
     fn new(json: &[u8]) -> Result<Self, String> {
-        let config = serde_json::from_slice(json).map_err(|e| {
-            format!("the plugin configuration is not valid: {e}; write it with `dragoman render envoy`")
-        })?;
+        let told = |why| {
+            format!("the plugin configuration is not valid: {why}; write it with `dragoman render envoy`")
+        };
+        let json = std::str::from_utf8(json).map_err(|e| told(e.to_string()))?;
+        let config = serde_json::from_str(json).map_err(|e| told(e.to_string()))?;
         Ok(match config {
             FilterConfig::Route(role) => Self::Route(Rc::new(Worker::new(role)?)),
             FilterConfig::Push { public_key } => Self::Push(Rc::new(public_key)),

@@ -42,7 +42,9 @@ pub fn read(body: &[u8], dimensions: usize) -> Result<Vec<f32>, BadEmbedding> {
     if body.len() > MAX_ANSWER {
         return Err(BadEmbedding::TooLong(body.len()));
     }
-    let answer: Answer = serde_json::from_slice(body)
+    let text = std::str::from_utf8(body)
+        .map_err(|e| BadEmbedding::NotAnAnswer { line: 1, column: e.valid_up_to() + 1 })?;
+    let answer: Answer = serde_json::from_str(text)
         .map_err(|e| BadEmbedding::NotAnAnswer { line: e.line(), column: e.column() })?;
     match <[Item; 1]>::try_from(answer.data) {
         Ok([item]) => checked(item.embedding.0, dimensions),

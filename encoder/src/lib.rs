@@ -10,8 +10,11 @@ mod convert;
 mod fused;
 mod reader;
 mod text;
+#[cfg(feature = "tokenizers")]
+mod tokenizers;
 #[cfg(feature = "tract")]
 mod tract;
+mod wordpiece;
 
 use std::borrow::Cow;
 use std::fmt;

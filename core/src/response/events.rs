@@ -233,8 +233,8 @@ impl Findings {
 /// An object of the shape `T`. serde would also fill it from an array's elements, hence the look at the
 /// first byte.
 fn parse<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Option<T> {
-    let data = data.trim_ascii_start();
-    data.starts_with(b"{").then(|| serde_json::from_slice(data).ok()).flatten()
+    let data = std::str::from_utf8(data.trim_ascii_start()).ok()?;
+    data.starts_with('{').then(|| serde_json::from_str(data).ok()).flatten()
 }
 
 fn word<'w>(word: &'w Option<Word<'_>>) -> &'w str {

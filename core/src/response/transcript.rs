@@ -27,7 +27,7 @@ impl Transcript {
 
     /// Takes in a plain body.
     pub(super) fn read_body(&mut self, api: Api, body: &[u8]) {
-        let Ok(body) = serde_json::from_slice::<Value>(body) else { return };
+        let Some(body) = parsed(body) else { return };
         match api {
             Api::ChatCompletions => self.add(body.pointer("/choices/0/message/content")),
             Api::Completions => self.add(body.pointer("/choices/0/text")),
@@ -44,7 +44,7 @@ impl Transcript {
         if self.room == 0 {
             return;
         }
-        let Ok(event) = serde_json::from_slice::<Value>(data) else { return };
+        let Some(event) = parsed(data) else { return };
         let kind = event.get("type").and_then(Value::as_str);
         match (api, kind) {
             (Api::ChatCompletions, _) => self.add(event.pointer("/choices/0/delta/content")),
@@ -68,6 +68,10 @@ impl Transcript {
             _ => {}
         }
     }
+}
+
+fn parsed(json: &[u8]) -> Option<Value> {
+    serde_json::from_str(std::str::from_utf8(json).ok()?).ok()
 }
 
 #[cfg(test)]

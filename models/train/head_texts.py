@@ -88,8 +88,8 @@ FRONTED = ("thank", "great", "nice", "ok", "good", "perfect", "cool", "yes", "lo
            "correct", "but", "almost", "no ")  # fmt: skip
 NONE_WEIGHT = 0.75  # feedback that is missed costs more than a task taken for feedback
 BLOCKS = 100  # groups of general phrases
-TOPICS = 30  # groups of topical phrases
-CUES = 2000  # the listed ones and the n-grams of 1 to 3 words that the most hand-written phrases hold
+TOPICS = 30  # groups of topical phrases, and of those of other authors
+CUES = 4000  # the listed ones and the n-grams of 1 to 3 words that the most hand-written phrases hold
 
 FACT_WEIGHTS = {"written": 1.0, "mmlu": 0.5, "corpus": 1.0}
 FACTS = (("nq-open", 1500),)
@@ -200,9 +200,10 @@ def joined(text: str, kind: str, near: dict[str, list[str]], fill: str, rng: ran
 def blocked_phrases() -> list[tuple[dict, str]]:
     """Every phrase with its block. The topical ones follow much the same order of topics in every kind, so a block of
     neighbours of each kind is roughly a topic."""
-    general, topical = hand("feedback"), hand("feedback_topical")
+    general, topical, others = hand("feedback"), hand("feedback_topical"), hand("feedback_others")
     sizes, seen = Counter(row["kind"] for row in topical), Counter()
     out = [(row, f"block {number % BLOCKS}") for number, row in enumerate(general)]
+    out += [(row, f"other {number % TOPICS}") for number, row in enumerate(others)]
     for row in topical:
         out.append((row, f"topic {seen[row['kind']] * TOPICS // sizes[row['kind']]}"))
         seen[row["kind"]] += 1

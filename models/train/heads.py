@@ -206,7 +206,7 @@ def main() -> None:
     folds = random_folds(texts.groups, 5, options.seed)
     feedback = Task(x, texts, source.FEEDBACK_WEIGHTS, len(KINDS), 1e-4, folds, (0, source.NONE_WEIGHT))
     unseen = feedback.unseen()
-    for name, prefix in (("general", "block"), ("topical", "topic"), ("corpus", "task")):
+    for name, prefix in (("general", "block"), ("topical", "topic"), ("others", "other"), ("corpus", "task")):
         rows = np.char.startswith(texts.groups, prefix) & (texts.parts != "changed")
         results[f"feedback, unseen, {name}"] = kind_accuracy(unseen[rows].argmax(1), texts.labels[rows])
     heads["feedback"] = feedback.trained(unseen)

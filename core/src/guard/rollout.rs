@@ -12,7 +12,7 @@ use crate::config::{GuardConfig, Widen};
 /// a good snapshot that is thrown away is what would make people switch the guard off. With the default of 0.05 one
 /// canary in a thousand that changes nothing is withdrawn, at most. Most of that goes to the reward, whose falls are
 /// the hardest to see; latencies that matter are seen with hardly any.
-const ALARMS: Claims = Claims { errors: 0.003, latency: 0.001, worse: 0.016, safe: 0.33, better: 0.65 };
+const ALARMS: Claims = Claims { errors: 0.006, latency: 0.0005, worse: 0.0135, safe: 0.33, better: 0.65 };
 
 /// Size of difference that the reward's tests look for first.
 const REWARD_SCALE: f64 = 0.1;

@@ -34,7 +34,7 @@ fn known_keys(path: &str) -> Vec<String> {
 
 #[test]
 fn the_json_schema_has_exactly_the_keys_the_reader_knows() {
-    let schema: Value = serde_json::from_str(include_str!("../../../docs/dragoman.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(include_str!("../../../../docs/dragoman.schema.json")).unwrap();
     let at = |pointer: &str| {
         let mut keys: Vec<String> =
             schema.pointer(pointer).and_then(Value::as_object).expect(pointer).keys().cloned().collect();

@@ -7,10 +7,10 @@ use super::{Evidence, Finding};
 use crate::config::OptimizerConfig;
 
 /// How often the configured half-life is halved.
-const HALVES: usize = 4;
+const HALVES: usize = 3;
 /// Findings contradict each other from so many standard errors on. More, and a knob follows what moves too late; less,
 /// and chance alone makes it forget.
-const AGREE: f64 = 2.0;
+const AGREE: f64 = 2.5;
 
 pub(super) fn finding(evidence: &Evidence, value: f64, config: &OptimizerConfig) -> Option<Finding> {
     let longest = evidence.finding(value, config);

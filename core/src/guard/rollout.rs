@@ -23,6 +23,10 @@ const LATENCY_SCALE: f64 = 0.2;
 /// bound says that it is not.
 const DOUBT: f64 = 1.645;
 
+/// log₁₀ of the evidence for what may be beyond a limit, from which on nothing is widened: "substantial" (Jeffreys 1961,
+/// "Theory of probability", appendix B).
+const SUSPECT: f64 = 0.5;
+
 /// Rewards around zero have no meaningful percentage: a fall is measured against at least this.
 pub(super) const LEAST_REWARD: f64 = 0.1;
 
@@ -152,8 +156,7 @@ pub struct Claims {
     pub errors: f64,
     /// It is slower.
     pub latency: f64,
-    /// Its answers, where it does not fail, are worth less: failures have their own test, and without them rewards vary
-    /// less.
+    /// Its answers are worth less: all of them, or those that did not fail, which vary less.
     pub worse: f64,
     /// They are not worth less by more than the limit.
     pub safe: f64,
@@ -235,12 +238,13 @@ impl Rollout {
         // Surely worse, and as far as can be told by more than the limit; of rewards, failures included.
         let [errors, latency, reward] = evidence.worst;
         let reasons = [
-            (Why::Errors, claims.errors >= needed.errors, errors > limits.errors),
-            (Why::Latency, claims.latency >= needed.latency, latency > 1.0 + limits.latency),
-            (Why::Reward, claims.worse >= needed.worse, reward < -fall),
+            (Why::Errors, claims.errors, needed.errors, errors > limits.errors),
+            (Why::Latency, claims.latency, needed.latency, latency > 1.0 + limits.latency),
+            (Why::Reward, claims.worse, needed.worse, reward < -fall),
         ];
-        if let Some((why, ..)) = reasons.into_iter().find(|(_, sure, beyond)| *sure && *beyond) {
-            return Judgement::Withdraw(why);
+        if let Some((why, ..)) = reasons.iter().find(|(_, found, needed, beyond)| found >= needed && *beyond)
+        {
+            return Judgement::Withdraw(*why);
         }
         let next = config.stages.iter().copied().find(|share| *share > self.share()).filter(|s| *s < 100);
         let enough =
@@ -250,7 +254,9 @@ impl Rollout {
             _ => claims.better >= needed.better,
         };
         // What looks worse than the limits in one respect is not widened for another.
-        let sound = evidence.error_difference <= limits.errors
+        let suspect = reasons.iter().any(|(_, found, _, beyond)| *found >= SUSPECT && *beyond);
+        let sound = !suspect
+            && evidence.error_difference <= limits.errors
             && evidence.latency_ratio <= 1.0 + limits.latency
             && evidence.reward_difference >= -fall;
         let ready = enough && sound && open;
@@ -279,7 +285,7 @@ impl Rollout {
         let claims = Claims {
             errors: fails_more(strata),
             latency: latency.above(0.0, LATENCY_SCALE),
-            worse: answers.below(0.0, REWARD_SCALE),
+            worse: mean(answers.below(0.0, REWARD_SCALE), reward.below(0.0, REWARD_SCALE)),
             safe: reward.above(-fall, REWARD_SCALE),
             better: reward.above(0.0, REWARD_SCALE),
         };
@@ -330,6 +336,13 @@ impl Rollout {
             },
         )
     }
+}
+
+/// The logarithm of the mean of two e-values, which is an e-value itself (Vovk & Wang 2021, "E-values: calibration,
+/// combination and applications").
+fn mean(a: f64, b: f64) -> f64 {
+    let most = a.max(b);
+    most + log(0.5 * (exp(a - most) + exp(b - most)))
 }
 
 /// A session that is not known any more has at least the number `before`.

@@ -26,8 +26,8 @@ const WORLDS: [World; 2] =
 
 /// The first seed that judges. The rule: constants of the guard and the optimizer are chosen on seeds from 10,000 on
 /// (`--from 10000`) and nowhere else; those from here on judge, once for each choice. Whoever has looked at them and then
-/// changes a constant moves this on to where none were, below 10,000 (0..3000 are used up).
-pub const FIRST_SEED: u64 = 5000;
+/// changes a constant moves this on to where none were, below 10,000 (0..3000 and 5000..5100 are used up).
+pub const FIRST_SEED: u64 = 7000;
 
 /// What a world tells.
 #[derive(Debug, Default)]

@@ -14,12 +14,10 @@ use dragoman_core::guard::split::Split;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::Report;
+use super::{Report, normal, over};
 
-/// Seeds of each world…
-const SEEDS: u64 = 100;
-/// …from here: other ones than those that were looked at while the guard's constants were chosen.
-const FIRST_SEED: u64 = 2000;
+/// Seeds of each world.
+const SEEDS: usize = 100;
 
 /// How one arm answers.
 #[derive(Clone, Copy)]
@@ -40,8 +38,6 @@ enum Goal {
     Withdrawn,
     /// At 100 % within 3,000 canary requests.
     Promoted,
-    /// At 100 % within 3,000 requests of both arms.
-    PromotedInAll,
     /// Never withdrawn.
     Kept,
     /// Told, not asked.
@@ -74,27 +70,31 @@ const fn reward(reward: f64) -> Arms {
     Arms { reward: LIVE.reward + reward, ..LIVE }
 }
 
-const ROWS: [Row; 26] = [
-    row("bad: errors 2 % -> 15 %", Arms { errors: 0.15, ..LIVE }, Goal::Withdrawn),
+/// The limits are +10 points of errors, +20 % of latency, -5 % of the reward's range of 2. What is called bad is at least
+/// twice beyond one of them and must go; what is called worse is nearer, or has too few sessions in 200 requests to say so
+/// surely, and is shown. What is called good is better by 2.5 % of the range or more.
+const ROWS: [Row; 27] = [
+    row("bad: errors 2 % -> 22 %", Arms { errors: 0.22, ..LIVE }, Goal::Withdrawn),
     row("bad: latency x 1.5", Arms { slower: 1.5, ..LIVE }, Goal::Withdrawn),
-    row("bad: reward -0.15", reward(-0.15), Goal::Shown),
+    row("worse: reward -0.15", reward(-0.15), Goal::Shown),
     row("bad: reward -0.20", reward(-0.2), Goal::Withdrawn),
     row("bad: errors 2 % -> 40 %", Arms { errors: 0.4, ..LIVE }, Goal::Withdrawn),
-    Row { turns: 4, ..row("bad: reward -0.20, sessions of 4", reward(-0.2), Goal::Shown) },
+    Row { turns: 4, ..row("worse: reward -0.20, sessions of 4", reward(-0.2), Goal::Shown) },
     row("worse: reward -0.10", reward(-0.1), Goal::Shown),
     row("worse: reward -0.05", reward(-0.05), Goal::Shown),
     row("worse: latency x 1.3", Arms { slower: 1.3, ..LIVE }, Goal::Shown),
+    row("worse: errors 2 % -> 15 %", Arms { errors: 0.15, ..LIVE }, Goal::Shown),
     row("worse: errors 2 % -> 10 %", Arms { errors: 0.1, ..LIVE }, Goal::Shown),
     row("good: reward +0.05", reward(0.05), Goal::Promoted),
     row("good: reward +0.08", reward(0.08), Goal::Promoted),
     row("good: reward +0.12", reward(0.12), Goal::Promoted),
-    row("good: reward +0.15", reward(0.15), Goal::PromotedInAll),
-    row("good: reward +0.20", reward(0.2), Goal::PromotedInAll),
-    row("good: reward +0.02", reward(0.02), Goal::Shown),
-    Row { turns: 4, ..row("good: reward +0.08, sessions of 4", reward(0.08), Goal::Shown) },
+    row("good: reward +0.15", reward(0.15), Goal::Promoted),
+    row("good: reward +0.20", reward(0.2), Goal::Promoted),
+    row("better: reward +0.02", reward(0.02), Goal::Shown),
+    Row { turns: 4, ..row("good: reward +0.08, sessions of 4", reward(0.08), Goal::Promoted) },
     Row { widen: Widen::Safe, ..row("good: reward +0.05, widen: safe", reward(0.05), Goal::Promoted) },
     Row { widen: Widen::Safe, ..row("good: reward +0.08, widen: safe", reward(0.08), Goal::Promoted) },
-    Row { widen: Widen::Safe, ..row("good: reward +0.12, widen: safe", reward(0.12), Goal::PromotedInAll) },
+    Row { widen: Widen::Safe, ..row("good: reward +0.12, widen: safe", reward(0.12), Goal::Promoted) },
     Row { requests: 100_000, ..row("no change", LIVE, Goal::Kept) },
     Row { requests: 100_000, turns: 4, ..row("no change, sessions of 4", LIVE, Goal::Kept) },
     Row { requests: 100_000, turns: 20, ..row("no change, sessions of 20", LIVE, Goal::Kept) },
@@ -106,7 +106,7 @@ const ROWS: [Row; 26] = [
     },
 ];
 
-pub(super) fn run(report: &mut Report) {
+pub(super) fn run(report: &mut Report, from: u64) {
     report.line(&format!(
         "{SEEDS} seeds each. Requests: those of both arms until the end, and the canary's own; 5 %, median, 95 %, most."
     ));
@@ -124,7 +124,7 @@ pub(super) fn run(report: &mut Report) {
         "canary requests"
     ));
     let ended: Vec<(&Row, Vec<End>)> =
-        ROWS.iter().map(|row| (row, (0..SEEDS).map(|s| row.run(FIRST_SEED + s)).collect())).collect();
+        ROWS.iter().map(|row| (row, over(from, SEEDS, |seed| row.run(seed)))).collect();
     for (row, ends) in &ended {
         report.line(&row.told(ends));
     }
@@ -135,8 +135,8 @@ pub(super) fn run(report: &mut Report) {
     report.line("");
     for (row, ends) in ended.iter().filter(|(row, _)| row.goal != Goal::Shown) {
         let kept = ends.iter().filter(|end| row.goal.is_kept_by(end)).count();
-        let what = format!("{}: {} in {kept} of {SEEDS}", row.name, row.goal.name());
-        report.goal(kept as u64 == SEEDS, &what);
+        let what = format!("{}: {} in {kept} of {}", row.name, row.goal.name(), ends.len());
+        report.goal(kept == ends.len(), &what);
     }
 }
 
@@ -147,7 +147,6 @@ impl Goal {
         match self {
             Self::Withdrawn => "withdrawn within 200 canary requests, never above 10 % of the sessions,",
             Self::Promoted => "at 100 % within 3,000 canary requests",
-            Self::PromotedInAll => "at 100 % within 3,000 requests of both arms",
             Self::Kept => "not withdrawn",
             Self::Shown => "",
         }
@@ -158,7 +157,6 @@ impl Goal {
         match self {
             Self::Withdrawn => withdrawn(end) && end.canary <= 200 && end.largest_share <= 10,
             Self::Promoted => promoted && end.canary <= 3000,
-            Self::PromotedInAll => promoted && end.requests <= 3000,
             Self::Kept => !withdrawn(end),
             Self::Shown => true,
         }
@@ -251,10 +249,4 @@ impl Arms {
         let reward = if failed { -0.4 } else { good };
         Seen { session: None, time_ms, reward, failed, latency_ms: Some(latency) }
     }
-}
-
-/// A standard normal number (Box & Muller 1958).
-fn normal(random: &mut ChaCha8Rng) -> f64 {
-    let u: f64 = 1.0 - random.random::<f64>();
-    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * random.random::<f64>()).cos()
 }

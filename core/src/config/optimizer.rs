@@ -15,7 +15,7 @@ pub struct OptimizerConfig {
     pub samples: usize,
     /// The newest records that are looked at.
     pub window: usize,
-    /// Records after which a sample counts half.
+    /// Records after which a sample counts half, at most: less where newer samples contradict older ones.
     pub half_life: f64,
     /// Weight of the evidence's word against the value so far (an exponential moving average).
     pub rate: f64,
@@ -49,8 +49,8 @@ impl Default for OptimizerConfig {
             every: 500,
             pause_ms: 300_000,
             samples: 200,
-            window: 20_000,
-            half_life: 10_000.0,
+            window: 30_000,
+            half_life: 40_000.0,
             rate: 0.5,
             rest: 10,
             threshold: Bounds { low: 0.5, high: 0.95, step: 0.05 },
@@ -69,7 +69,7 @@ impl OptimizerConfig {
             every: section.whole("every", 10..=1_000_000, 500).into(),
             pause_ms: u64::from(section.whole("pause_seconds", 0..=604_800, 300)) * 1000,
             samples: section.whole("samples", 10..=1_000_000, 200) as usize,
-            window: section.whole("window", 100..=1_000_000, 20_000) as usize,
+            window: section.whole("window", 100..=1_000_000, 30_000) as usize,
             half_life: section.number("half_life", 10.0..=1e7, d.half_life),
             rate: section.number("rate", 0.01..=1.0, d.rate),
             rest: section.whole("rest", 0..=10_000, 10).into(),

@@ -10,15 +10,9 @@ use crate::config::{GuardConfig, Widen};
 
 /// Of the false alarms that are allowed, what each test gets (Bonferroni): little for the three that withdraw, since
 /// a good snapshot that is thrown away is what would make people switch the guard off. With the default of 0.05 one
-/// canary in a thousand that changes nothing is withdrawn, at most.
-const ALARMS: Alarms = Alarms { withdraw: 0.02 / 3.0, safe: 0.33, better: 0.65 };
-
-struct Alarms {
-    /// For each of errors, latency and reward.
-    withdraw: f64,
-    safe: f64,
-    better: f64,
-}
+/// canary in a thousand that changes nothing is withdrawn, at most. Most of that goes to the reward, whose falls are
+/// the hardest to see; latencies that matter are seen with hardly any.
+const ALARMS: Claims = Claims { errors: 0.006, latency: 0.0005, worse: 0.0135, safe: 0.33, better: 0.65 };
 
 /// Size of difference that the reward's tests look for first.
 const REWARD_SCALE: f64 = 0.1;
@@ -28,6 +22,10 @@ const LATENCY_SCALE: f64 = 0.2;
 /// Standard errors within which live has the benefit of the doubt: a limit counts as passed unless a one-sided 95 %
 /// bound says that it is not.
 const DOUBT: f64 = 1.645;
+
+/// log₁₀ of the evidence for what may be beyond a limit, from which on nothing is widened: "substantial" (Jeffreys 1961,
+/// "Theory of probability", appendix B).
+const SUSPECT: f64 = 0.5;
 
 /// Rewards around zero have no meaningful percentage: a fall is measured against at least this.
 pub(super) const LEAST_REWARD: f64 = 0.1;
@@ -78,6 +76,8 @@ struct Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Sums {
     rewards: Clustered,
+    /// The rewards of what did not fail.
+    answers: Clustered,
     /// Of ln milliseconds: latencies are compared as ratios, and their long tail is no longer one.
     latency: Clustered,
     errors: u64,
@@ -136,8 +136,8 @@ pub struct Evidence {
     pub worst: [f64; 3],
     /// log₁₀ of the evidence for each claim; see [`super::test`].
     pub evidence: Claims,
-    /// log₁₀ of what a claim to withdraw, and one to widen, must reach.
-    pub needed: [f64; 2],
+    /// log₁₀ of what each must reach.
+    pub needed: Claims,
 }
 
 /// Something of each arm.
@@ -149,14 +149,14 @@ pub struct Pair<T> {
     pub canary: T,
 }
 
-/// log₁₀ e-values of the claims.
+/// Something of each claim, such as log₁₀ of its e-value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Claims {
     /// The canary fails more often.
     pub errors: f64,
     /// It is slower.
     pub latency: f64,
-    /// Its answers are worth less.
+    /// Its answers are worth less: all of them, or those that did not fail, which vary less.
     pub worse: f64,
     /// They are not worth less by more than the limit.
     pub safe: f64,
@@ -202,6 +202,9 @@ impl Rollout {
         let latency = seen.latency_ms.filter(|ms| ms.is_finite() && !seen.failed);
         self.sessions.at(place, seen.session, |session| {
             sums.rewards.add(&mut session.rewards, seen.reward);
+            if !seen.failed {
+                sums.answers.add(&mut session.answers, seen.reward);
+            }
             if let Some(ms) = latency {
                 sums.latency.add(&mut session.latency, log(ms.max(1.0)));
             }
@@ -219,42 +222,44 @@ impl Rollout {
             return;
         };
         self.sessions.at(place, seen.session, |session| {
-            // A session that is not known any more has at least this record.
-            if session.rewards.n == 0 {
-                session.rewards = Session { n: 1, sum: before };
+            sums.rewards.revise(known(&mut session.rewards, before), before, seen.reward);
+            if !seen.failed {
+                sums.answers.revise(known(&mut session.answers, before), before, seen.reward);
             }
-            sums.rewards.revise(&mut session.rewards, before, seen.reward);
         });
     }
 
     /// What is to be done by what was seen.
     pub fn judge(&self, config: &GuardConfig) -> Judgement {
         let evidence = self.evidence(config);
-        let Evidence { evidence: claims, needed: [withdraw, widen], .. } = evidence;
+        let Evidence { evidence: claims, needed, .. } = evidence;
         let limits = &config.limits;
         let fall = limits.reward * evidence.reward.live.abs().max(LEAST_REWARD);
-        // Surely worse, and as far as can be told by more than the limit.
+        // Surely worse, and as far as can be told by more than the limit; of rewards, failures included.
         let [errors, latency, reward] = evidence.worst;
         let reasons = [
-            (Why::Errors, claims.errors, errors > limits.errors),
-            (Why::Latency, claims.latency, latency > 1.0 + limits.latency),
-            (Why::Reward, claims.worse, reward < -fall),
+            (Why::Errors, claims.errors, needed.errors, errors > limits.errors),
+            (Why::Latency, claims.latency, needed.latency, latency > 1.0 + limits.latency),
+            (Why::Reward, claims.worse, needed.worse, reward < -fall),
         ];
-        if let Some((why, ..)) = reasons.into_iter().find(|(_, e, beyond)| *e >= withdraw && *beyond) {
-            return Judgement::Withdraw(why);
+        if let Some((why, ..)) = reasons.iter().find(|(_, found, needed, beyond)| found >= needed && *beyond)
+        {
+            return Judgement::Withdraw(*why);
         }
         let next = config.stages.iter().copied().find(|share| *share > self.share()).filter(|s| *s < 100);
         let enough =
             self.stages.last().is_some_and(|s| s.canary.rewards.n >= u64::from(config.stage_requests));
         let open = match (config.widen, next) {
-            (Widen::Safe, Some(_)) => claims.safe - log10(ALARMS.better / ALARMS.safe),
-            _ => claims.better,
+            (Widen::Safe, Some(_)) => claims.safe >= needed.safe,
+            _ => claims.better >= needed.better,
         };
         // What looks worse than the limits in one respect is not widened for another.
-        let sound = evidence.error_difference <= limits.errors
+        let suspect = reasons.iter().any(|(_, found, _, beyond)| *found >= SUSPECT && *beyond);
+        let sound = !suspect
+            && evidence.error_difference <= limits.errors
             && evidence.latency_ratio <= 1.0 + limits.latency
             && evidence.reward_difference >= -fall;
-        let ready = enough && sound && open >= widen;
+        let ready = enough && sound && open;
         match next {
             _ if evidence.requests.canary >= config.patience => Judgement::Withdraw(Why::Patience),
             Some(share) if ready => Judgement::Widen(share),
@@ -265,9 +270,10 @@ impl Rollout {
 
     /// What was seen so far.
     pub fn evidence(&self, config: &GuardConfig) -> Evidence {
-        let (mut reward, mut latency) = (Difference::default(), Difference::default());
+        let [mut reward, mut answers, mut latency] = [Difference::default(); 3];
         for stage in &self.stages {
             reward.add(&stage.canary.rewards, &stage.live.rewards);
+            answers.add(&stage.canary.answers, &stage.live.answers);
             latency.add(&stage.canary.latency, &stage.live.latency);
         }
         let (errors, error) = self.error_difference();
@@ -279,7 +285,7 @@ impl Rollout {
         let claims = Claims {
             errors: fails_more(strata),
             latency: latency.above(0.0, LATENCY_SCALE),
-            worse: reward.below(0.0, REWARD_SCALE),
+            worse: mean(answers.below(0.0, REWARD_SCALE), reward.below(0.0, REWARD_SCALE)),
             safe: reward.above(-fall, REWARD_SCALE),
             better: reward.above(0.0, REWARD_SCALE),
         };
@@ -298,7 +304,7 @@ impl Rollout {
                 reward.estimate() - DOUBT * reward.error(),
             ],
             evidence: claims.map(|e| e / std::f64::consts::LN_10),
-            needed: [ALARMS.withdraw, ALARMS.better].map(|part| -log10(config.false_alarms * part)),
+            needed: ALARMS.map(|part| -log10(config.false_alarms * part)),
         }
     }
 
@@ -323,12 +329,28 @@ impl Rollout {
             Sums::default(),
             |a, b| Sums {
                 rewards: a.rewards.and(&b.rewards),
+                answers: a.answers.and(&b.answers),
                 latency: a.latency.and(&b.latency),
                 errors: a.errors + b.errors,
                 failed: a.failed + b.failed,
             },
         )
     }
+}
+
+/// The logarithm of the mean of two e-values, which is an e-value itself (Vovk & Wang 2021, "E-values: calibration,
+/// combination and applications").
+fn mean(a: f64, b: f64) -> f64 {
+    let most = a.max(b);
+    most + log(0.5 * (exp(a - most) + exp(b - most)))
+}
+
+/// A session that is not known any more has at least the number `before`.
+fn known(session: &mut Session, before: f64) -> &mut Session {
+    if session.n == 0 {
+        *session = Session { n: 1, sum: before };
+    }
+    session
 }
 
 /// Where a record of this time belongs.

@@ -19,6 +19,7 @@ pub(super) struct Sessions {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Of {
     pub(super) rewards: Session,
+    pub(super) answers: Session,
     pub(super) latency: Session,
     pub(super) failed: bool,
 }

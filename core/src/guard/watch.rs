@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::AlertsConfig;
 
+mod alert;
+
+pub use alert::{Alert, Kind};
+
 /// Length of a bucket, milliseconds.
 const BUCKET_MS: u64 = 5 * 60_000;
 /// Buckets in an hour.
@@ -55,39 +59,6 @@ pub struct Observed<'a> {
     pub model: &'a str,
     /// What it was worth.
     pub reward: f64,
-}
-
-/// What is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// The share of good answers fell, against the hours before.
-    SuccessDrop,
-    /// A request costs more, against the hour before.
-    CostRise,
-    /// Too large a share of choices explores.
-    Exploration,
-    /// A model's mean reward swings from hour to hour.
-    ScoreVariance,
-    /// Implicit feedback contradicts explicit feedback on the same answers.
-    DetectorAccuracy,
-}
-
-/// An episode begins or is over.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Alert {
-    /// What.
-    pub kind: Kind,
-    /// Whether it begins; else it is over.
-    pub raised: bool,
-    /// A sentence.
-    pub message: String,
-    /// What was measured.
-    pub value: f64,
-    /// What it may be.
-    pub limit: f64,
-    /// When, milliseconds since the Unix epoch.
-    pub time: u64,
 }
 
 /// Traffic of the last seven hours and the episodes under way.
@@ -344,59 +315,6 @@ impl Bucket {
         self.choices += u64::from(seen.explored.is_some());
         self.explored += u64::from(seen.explored == Some(true));
         self.models.entry(seen.model.to_owned()).or_default().add(seen.reward);
-    }
-}
-
-// === impl Kind ===
-
-impl Kind {
-    /// All there are.
-    pub const ALL: [Self; 5] =
-        [Self::SuccessDrop, Self::CostRise, Self::Exploration, Self::ScoreVariance, Self::DetectorAccuracy];
-
-    /// Its name in metrics and messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SuccessDrop => "success_drop",
-            Self::CostRise => "cost_rise",
-            Self::Exploration => "exploration",
-            Self::ScoreVariance => "score_variance",
-            Self::DetectorAccuracy => "detector_accuracy",
-        }
-    }
-
-    /// Of an accuracy less is worse, of all others more.
-    fn beyond(self, value: f64, limit: f64) -> bool {
-        if self == Self::DetectorAccuracy { value < limit } else { value > limit }
-    }
-
-    fn cleared(self, limit: f64) -> f64 {
-        limit * if self == Self::DetectorAccuracy { 1.0 + MARGIN } else { 1.0 - MARGIN }
-    }
-
-    fn alert(self, raised: bool, reading: &Reading, limit: f64, time: u64) -> Alert {
-        let Reading { value, baseline, .. } = *reading;
-        let percent = |x: f64| format!("{:.1} %", 100.0 * x);
-        let what = match self {
-            Self::SuccessDrop => format!(
-                "{} of the answers of the last hour are good, {} were before",
-                percent(baseline - value),
-                percent(baseline)
-            ),
-            Self::CostRise => {
-                format!(
-                    "a request of the last hour costs {} more than one of the hour before",
-                    percent(value)
-                )
-            }
-            Self::Exploration => format!("{} of the choices of the last hour explore", percent(value)),
-            Self::ScoreVariance => format!("a model's mean reward varies by {value:.3} from hour to hour"),
-            Self::DetectorAccuracy => {
-                format!("implicit feedback agrees with explicit feedback in {} of the cases", percent(value))
-            }
-        };
-        let message = if raised { what } else { format!("over: {what}") };
-        Alert { kind: self, raised, message, value, limit, time }
     }
 }
 

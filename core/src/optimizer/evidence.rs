@@ -75,6 +75,20 @@ pub enum Evidence {
 // === impl Evidence ===
 
 impl Evidence {
+    /// The same with half the half-life: a weight of 2⁻ᵃ/ʰ, squared, is 2⁻²ᵃ/ʰ.
+    pub(super) fn newer(mut self) -> Self {
+        let square = |got: &mut Rewarded| got.weight *= got.weight;
+        match &mut self {
+            Self::Threshold(sides) => sides.iter_mut().for_each(|s| square(&mut s.got)),
+            Self::Aggregation(prompts) => prompts.iter_mut().for_each(|p| square(&mut p.got)),
+            Self::Score(draws) => draws.iter_mut().for_each(|d| square(&mut d.got)),
+            Self::Keyword { hits: one, others: two } | Self::Priority { lower: one, upper: two, .. } => {
+                one.iter_mut().chain(two).for_each(square);
+            }
+        }
+        self
+    }
+
     pub(super) fn finding(&self, value: f64, config: &OptimizerConfig) -> Option<Finding> {
         match self {
             Self::Threshold(sides) => threshold::find(value, sides, config.samples),

@@ -15,6 +15,7 @@ mod adapter;
 mod aggregation;
 mod evidence;
 mod keyword;
+mod memory;
 mod priority;
 mod score;
 mod threshold;
@@ -143,7 +144,7 @@ pub fn step(dials: &[Dial], config: &OptimizerConfig) -> Vec<Change> {
 
 impl Dial {
     fn turn(&self, config: &OptimizerConfig) -> Option<Change> {
-        let found = self.evidence.finding(self.value, config)?;
+        let found = memory::finding(&self.evidence, self.value, config)?;
         let after = match &self.knob {
             Knob::Aggregation { .. } => found.target,
             Knob::Priority { .. } => config.priority.towards(self.value, found.target).round(),

@@ -6,9 +6,9 @@
 
 use super::{Finding, Side};
 
-/// Half-width of the band around the threshold that is fitted: rewards bend little within it, and more samples are worth
-/// more than a line that fits better.
-const BAND: f64 = 0.3;
+/// Half-width of the band around the threshold that is fitted: wider, and what bends within it pulls the crossing away;
+/// narrower, and too few samples say where it is.
+const BAND: f64 = 0.25;
 /// Where a side has too few samples the band widens by this factor.
 const WIDEN: f64 = 1.25;
 /// A difference of slopes counts from so many standard errors on; below it only the direction is known…

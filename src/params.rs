@@ -104,11 +104,34 @@ pub(crate) fn stored_version() -> u64 {
     bytes.and_then(|b| Some(u64::from_le_bytes(b.try_into().ok()?))).unwrap_or(0)
 }
 
-/// Checks a blob from outside and stores it for every worker. Returns its version.
-pub(crate) fn store(blob: &[u8], key: &PublicKey) -> Result<u64, Refused> {
-    let snapshot = Snapshot::decode(blob, &key.0).map_err(Refused::Bad)?;
-    let version = snapshot.meta.version;
-    Loaded::new(snapshot, None).map_err(|why| Refused::Bad(SnapshotError::Malformed(why)))?;
+/// The way into shared data, for blobs from outside.
+pub(crate) struct Store {
+    key: PublicKey,
+    /// What was checked last: its rules do for the next snapshot, as those of `before` in [`Loaded::new`].
+    last: RefCell<Option<Loaded>>,
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Takes blobs that are signed by the owner of `key`.
+    pub(crate) fn new(key: PublicKey) -> Self {
+        Self { key, last: RefCell::default() }
+    }
+
+    /// Checks a blob and stores it for every worker. Returns its version.
+    pub(crate) fn put(&self, blob: &[u8]) -> Result<u64, Refused> {
+        let snapshot = Snapshot::decode(blob, &self.key.0).map_err(Refused::Bad)?;
+        let version = snapshot.meta.version;
+        let mut last = self.last.borrow_mut();
+        let loaded = Loaded::new(snapshot, last.as_ref());
+        *last = Some(loaded.map_err(|why| Refused::Bad(SnapshotError::Malformed(why)))?);
+        put(blob, version)
+    }
+}
+
+/// Stores a blob that was checked, if it is newer.
+fn put(blob: &[u8], version: u64) -> Result<u64, Refused> {
     // The blob's CAS number is taken before the version is compared: a writer in between makes this one fail.
     let (_, cas) = get_shared_data(BLOB).map_err(|_| Refused::Busy)?;
     let current = stored_version();

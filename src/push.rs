@@ -2,22 +2,21 @@
 
 use std::rc::Rc;
 
-use dragoman_core::config::PublicKey;
 use dragoman_core::snapshot::MAX_BYTES;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::params;
+use crate::params::{self, Store};
 use crate::stats::count_refused;
 
 pub(crate) struct Push {
-    key: Rc<PublicKey>,
+    store: Rc<Store>,
     posting: bool,
 }
 
 impl Push {
-    pub(crate) fn new(key: Rc<PublicKey>) -> Self {
-        Self { key, posting: false }
+    pub(crate) fn new(store: Rc<Store>) -> Self {
+        Self { store, posting: false }
     }
 
     fn answer(&self, status: u32, body: &serde_json::Value) {
@@ -34,7 +33,7 @@ impl Push {
     }
 
     fn take(&self, blob: &[u8]) {
-        match params::store(blob, &self.key) {
+        match self.store.put(blob) {
             Ok(version) => {
                 log::info!("snapshot {version} stored ({} bytes)", blob.len());
                 self.answer(200, &serde_json::json!({"version": version}));

@@ -6,11 +6,11 @@ use dragoman_core::config::PublicKey;
 use proxy_wasm::hostcalls::dispatch_http_call;
 
 use crate::headers;
-use crate::params::{self, Refused};
+use crate::params::{self, Refused, Store};
 
 /// Fetches the sidecar's snapshot: quickly while there is none, now and then afterwards, in case a push was lost.
 pub(crate) struct Recover {
-    key: PublicKey,
+    store: Store,
     sidecar: String,
     known_by: Option<String>,
     waiting: bool,
@@ -26,7 +26,8 @@ impl Recover {
     const TIMEOUT: Duration = Duration::from_secs(5);
 
     pub(crate) fn new(key: PublicKey, sidecar: String, token: Option<&str>) -> Self {
-        Self { key, sidecar, known_by: headers::bearer(token), waiting: false, asked: None, failing: false }
+        let (store, known_by) = (Store::new(key), headers::bearer(token));
+        Self { store, sidecar, known_by, waiting: false, asked: None, failing: false }
     }
 
     pub(crate) fn on_tick(&mut self) {
@@ -48,7 +49,7 @@ impl Recover {
     pub(crate) fn on_reply(&mut self, status: Option<u16>, blob: Option<Vec<u8>>) {
         self.waiting = false;
         match (status, blob) {
-            (Some(200), Some(blob)) => match params::store(&blob, &self.key) {
+            (Some(200), Some(blob)) => match self.store.put(&blob) {
                 Ok(version) => {
                     self.failing = false;
                     log::info!("snapshot {version} recovered from the sidecar");

@@ -3,11 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use dragoman_core::config::{FilterConfig, PublicKey};
+use dragoman_core::config::FilterConfig;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
 use crate::attempt::Attempt;
+use crate::params::Store;
 use crate::push::Push;
 use crate::recover::Recover;
 use crate::stream::Stream;
@@ -25,7 +26,7 @@ enum Role {
     #[default]
     None,
     Route(Rc<Worker>),
-    Push(Rc<PublicKey>),
+    Push(Rc<Store>),
     Recover(Box<Recover>),
     Attempt(Rc<Attempt>),
 }
@@ -39,7 +40,7 @@ impl Role {
         let config = serde_json::from_str(json).map_err(|e| told(e.to_string()))?;
         Ok(match config {
             FilterConfig::Route(role) => Self::Route(Rc::new(Worker::new(role)?)),
-            FilterConfig::Push { public_key } => Self::Push(Rc::new(public_key)),
+            FilterConfig::Push { public_key } => Self::Push(Rc::new(Store::new(public_key))),
             FilterConfig::Recover { public_key, sidecar, sidecar_token } => {
                 Self::Recover(Box::new(Recover::new(public_key, sidecar, sidecar_token.as_deref())))
             }
@@ -88,7 +89,7 @@ impl RootContext for Root {
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
         Some(match &self.role {
             Role::Route(worker) => Box::new(Stream::new(Rc::clone(worker))),
-            Role::Push(key) => Box::new(Push::new(Rc::clone(key))),
+            Role::Push(store) => Box::new(Push::new(Rc::clone(store))),
             Role::Attempt(attempt) => attempt.stream(),
             Role::None | Role::Recover(_) => Box::new(Untouched),
         })

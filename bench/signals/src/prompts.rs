@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dragoman_core::request::RequestFacts;
 use dragoman_core::signals::{
-    Aggregation, EmbeddingRule, FeedbackHead, Head, Heads, KeywordRule, SignalModel, SignalRules, Signals,
+    Aggregation, EmbeddingRule, Heads, KeywordRule, SignalModel, SignalRules, Signals,
 };
 
 use crate::CHARS;
@@ -15,9 +15,8 @@ const D: usize = 384;
 const RULES: (usize, usize) = (20, 10);
 /// Embedding rules, and candidates of each.
 const NEAR: (usize, usize) = (4, 8);
-/// Cues of the feedback head.
-const CUES: [&str; 8] =
-    ["thanks", "wrong", "doesn't work", "shorter", "?", "what do you mean", "try again", "perfect"];
+/// The shipped heads.
+const HEADS: &[u8] = include_bytes!("../../../models/dragoman-small/heads.safetensors");
 
 /// What the prompts are, in their order.
 pub const NAMES: [&str; 4] = ["prose", "code", "full of keywords", "Chinese"];
@@ -50,7 +49,7 @@ impl Reader {
         let embeddings: Vec<EmbeddingRule> = (0..NEAR.0).map(embedding_rule).collect();
         let mut noise = Noise(7);
         let candidates = (0..NEAR.0 * NEAR.1).map(|_| noise.unit()).collect();
-        let model = SignalModel { heads: heads(&mut noise)?, candidates };
+        let model = SignalModel { heads: Heads::parse(HEADS).map_err(|e| e.to_string())?, candidates };
         let prompts = TEXTS.iter().map(|text| text.chars().cycle().take(CHARS).collect()).collect();
         let rules = SignalRules::new(&keywords, &embeddings, Arc::new(model))?;
         Ok(Self { rules, prompts, embedding: noise.unit() })
@@ -83,17 +82,6 @@ fn embedding_rule(rule: usize) -> EmbeddingRule {
         threshold: 0.0,
         aggregation_method: if rule.is_multiple_of(2) { Aggregation::Max } else { Aggregation::Mean },
     }
-}
-
-fn heads(noise: &mut Noise) -> Result<Heads, String> {
-    let mut head = |rows: usize, columns: usize| {
-        Head::new((0..rows * columns).map(|_| noise.next()).collect(), vec![0.1; rows], columns)
-    };
-    Ok(Heads {
-        domain: Some(head(14, D)?),
-        fact_check: Some(head(1, D)?),
-        feedback: Some(FeedbackHead::new(head(5, D + CUES.len())?, CUES.map(str::to_owned).to_vec())?),
-    })
 }
 
 /// Numbers that look random and are the same everywhere.

@@ -70,13 +70,13 @@ impl Heads {
 
     /// How likely the prompt of this embedding is about each domain.
     pub(super) fn domains(&self, embedding: &[f32]) -> Domains {
-        let scores = self.domain.as_ref().and_then(|head| head.apply(embedding, &[]));
+        let scores = self.domain.as_ref().and_then(|head| head.apply(embedding));
         scores.and_then(softmax).map_or_else(Domains::default, Domains)
     }
 
     /// How likely it asks for facts that want checking.
     pub(super) fn fact_check(&self, embedding: &[f32]) -> f32 {
-        let score = self.fact_check.as_ref().and_then(|head| head.apply(embedding, &[]));
+        let score = self.fact_check.as_ref().and_then(|head| head.apply(embedding));
         score.and_then(|score| score.first().copied()).map_or(0.0, |z| 1.0 / (1.0 + libm::expf(-z)))
     }
 }
@@ -100,16 +100,14 @@ impl Head {
         Ok(Self { weight, bias, columns })
     }
 
-    /// One number a row of `[embedding | extra]`; `None` if that is not of the head's size.
-    fn apply(&self, embedding: &[f32], extra: &[f32]) -> Option<Vec<f32>> {
-        if embedding.len() + extra.len() != self.columns {
-            return None;
-        }
-        let row = |(weight, bias): (&[f32], &f32)| {
-            let (own, rest) = weight.split_at_checked(embedding.len()).unwrap_or((weight, &[]));
-            dot(own, embedding) + dot(rest, extra) + bias
-        };
-        Some(self.weight.chunks_exact(self.columns).zip(&self.bias).map(row).collect())
+    /// One number a row; `None` if the embedding is of another size.
+    fn apply(&self, embedding: &[f32]) -> Option<Vec<f32>> {
+        (embedding.len() == self.columns)
+            .then(|| self.rows().map(|(row, bias)| dot(row, embedding) + bias).collect())
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (&[f32], f32)> {
+        self.weight.chunks_exact(self.columns).zip(self.bias.iter().copied())
     }
 }
 
@@ -134,6 +132,17 @@ impl FeedbackHead {
 
     fn embedding_size(&self) -> usize {
         self.head.columns.saturating_sub(self.cues.len())
+    }
+
+    /// One number a row, of a turn that holds the cues of these places; `None` if the embedding is of another size. Of
+    /// thousands of cues a turn holds a few, so only their columns are looked at.
+    fn apply(&self, embedding: &[f32], found: &[usize]) -> Option<Vec<f32>> {
+        let size = self.embedding_size();
+        let score = |(row, bias): (&[f32], f32)| {
+            let cues = found.iter().filter_map(|cue| row.get(size + cue));
+            dot(row, embedding) + cues.sum::<f32>() + bias
+        };
+        (embedding.len() == size).then(|| self.head.rows().map(score).collect())
     }
 }
 
@@ -166,14 +175,12 @@ impl Cues {
 
     /// What `turn` says of the answer before it; `None` without a head or with an embedding of another size.
     pub(super) fn feedback(&self, heads: &Heads, turn: &str, embedding: &[f32]) -> Option<FeedbackScores> {
-        let FeedbackHead { head, cues } = heads.feedback.as_ref()?;
-        let mut found = vec![0.0; cues.len()];
+        let head = heads.feedback.as_ref()?;
+        let mut found = Vec::new();
         let start: String = turn.chars().take(CUE_CHARS).collect();
-        self.0.find(&fold(&start, false), |cue| {
-            if let Some(found) = found.get_mut(cue) {
-                *found = 1.0;
-            }
-        });
+        self.0.find(&fold(&start, false), |cue| found.push(cue));
+        found.sort_unstable();
+        found.dedup();
         softmax(head.apply(embedding, &found)?).map(FeedbackScores)
     }
 }

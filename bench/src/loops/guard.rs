@@ -70,9 +70,9 @@ const fn reward(reward: f64) -> Arms {
     Arms { reward: LIVE.reward + reward, ..LIVE }
 }
 
-/// The limits are +10 points of errors, +20 % of latency, -5 % of the reward's range of 2. What is called bad is at least
-/// twice beyond one of them and must go; what is called worse is nearer, or has too few sessions in 200 requests to say so
-/// surely, and is shown. What is called good is better by 2.5 % of the range or more.
+/// What is called bad must go: it is so much worse that 200 requests can show it surely enough for a test that may throw
+/// away one canary in a thousand. What is called worse takes more of them, and is shown. What is called good is better by
+/// 2.5 % of the reward's range of 2 or more.
 const ROWS: [Row; 27] = [
     row("bad: errors 2 % -> 22 %", Arms { errors: 0.22, ..LIVE }, Goal::Withdrawn),
     row("bad: latency x 1.5", Arms { slower: 1.5, ..LIVE }, Goal::Withdrawn),

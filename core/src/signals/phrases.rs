@@ -1,12 +1,15 @@
 //! Finds many words and phrases in a text in one pass, as whole words.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::Input;
+use aho_corasick::automaton::Automaton;
+use aho_corasick::nfa::contiguous::NFA;
 
 /// A set of phrases. Texts and phrases are folded the same way before they meet: white space in a row
 /// becomes one space, curly apostrophes become straight, and (unless case matters) every character
 /// becomes its Unicode lower case, one by one, so that no context such as a final sigma matters.
+/// One kind of automaton for all: the crate's choice among three was more code than it saved time.
 #[derive(Debug)]
-pub(super) struct Phrases(AhoCorasick);
+pub(super) struct Phrases(NFA);
 
 // === impl Phrases ===
 
@@ -17,11 +20,9 @@ impl Phrases {
         case_sensitive: bool,
     ) -> Result<Self, String> {
         let folded = phrases.into_iter().map(|phrase| fold(phrase, case_sensitive));
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .build(folded)
-            .map_err(|error| format!("the keywords are too many to compile: {error}"))?;
-        Ok(Phrases(automaton))
+        let folded: Vec<String> = folded.collect();
+        let automaton = NFA::builder().prefilter(false).build(&folded);
+        automaton.map(Self).map_err(|error| format!("the keywords are too many to compile: {error}"))
     }
 
     /// Hands each whole-word occurrence in a text that is folded as the phrases are to `each`, as its place in the
@@ -30,7 +31,8 @@ impl Phrases {
         if self.0.patterns_len() == 0 {
             return;
         }
-        for found in self.0.find_overlapping_iter(folded) {
+        // It refuses nothing of a standard automaton.
+        for found in self.0.try_find_overlapping_iter(Input::new(folded)).into_iter().flatten() {
             if is_boundary(folded, found.start()) && is_boundary(folded, found.end()) {
                 each(found.pattern().as_usize());
             }

@@ -48,6 +48,8 @@ impl Setups {
             .workers(1)
             .set("models", json!({"a": model, "b": model, "c": model}))
             .set("default_model", json!("a"))
+            // Its prompts come again and again; what a new one costs is to be seen.
+            .set("encoder", json!({"cache": 0}))
             .start();
         let records = Records::collect(filter.listen.sidecar)?;
         let path = filter.envoy_config_path();

@@ -8,23 +8,13 @@ use dragoman_core::guard::split::Split;
 use dragoman_core::snapshot::Canary;
 use dragoman_demo::sim::ModelConfig;
 use dragoman_wasm_tests::system::*;
-use libtest_mimic::{Arguments, Trial};
 use serde_json::json;
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
-    let tests: [(&str, fn()); 2] = [
+    in_turn([
         ("sessions_are_split_by_their_share_and_a_canary_goes_with_the_next_request", split_by_hand),
         ("the_sidecar_tries_what_it_learned_and_a_rollback_acts_on_the_next_request", tried_by_the_sidecar),
-    ];
-    let trial = |(name, test): (&str, fn())| {
-        Trial::test(name, move || {
-            test();
-            Ok(())
-        })
-    };
-    libtest_mimic::run(&arguments, tests.map(trial).into()).exit();
+    ]);
 }
 
 /// Four standard deviations of 400 sessions at 10 % are 6 %.

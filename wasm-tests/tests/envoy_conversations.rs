@@ -5,25 +5,15 @@ use std::time::Duration;
 
 use dragoman_demo::sim::{ModelConfig, Price};
 use dragoman_wasm_tests::system::*;
-use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
-    let tests: [(&str, fn()); 4] = [
+    in_turn([
         ("what_users_say_next_changes_where_requests_go", next_turns_teach),
         ("a_conversation_without_a_name_is_known_by_what_was_said", nameless_conversation),
         ("a_conversation_stays_on_its_model", sticky_conversation),
         ("asking_the_same_again_counts_against_the_answer", asked_again),
-    ];
-    let trial = |(name, test): (&str, fn())| {
-        Trial::test(name, move || {
-            test();
-            Ok(())
-        })
-    };
-    libtest_mimic::run(&arguments, tests.map(trial).into()).exit();
+    ]);
 }
 
 const PROMPTS: [&str; 4] =

@@ -6,13 +6,10 @@ use std::time::{Duration, Instant};
 
 use dragoman_demo::sim::{ModelConfig, Price};
 use dragoman_wasm_tests::system::*;
-use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
-    let tests: [(&str, fn()); 7] = [
+    in_turn([
         ("what_users_say_changes_where_the_next_requests_go", the_circle_turns),
         ("what_the_next_turn_says_of_an_answer_is_heard_without_a_rating", next_turn),
         ("a_killed_sidecar_delays_nothing_and_loses_nothing_it_acknowledged", killed_sidecar),
@@ -20,14 +17,7 @@ fn main() {
         ("envoy_takes_the_ready_configuration_with_tls_and_keys", ready_configuration),
         ("after_a_restart_of_envoy_the_parameters_are_back_within_a_second", restarted_envoy),
         ("an_escalated_request_is_explained_with_both_attempts", escalated_record),
-    ];
-    let trial = |(name, test): (&str, fn())| {
-        Trial::test(name, move || {
-            test();
-            Ok(())
-        })
-    };
-    libtest_mimic::run(&arguments, tests.map(trial).into()).exit();
+    ]);
 }
 
 fn plan() -> Plan {

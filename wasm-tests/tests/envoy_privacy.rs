@@ -6,26 +6,16 @@ use std::time::Duration;
 
 use dragoman_demo::sim::ModelConfig;
 use dragoman_wasm_tests::system::*;
-use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
-    let tests: [(&str, fn()); 5] = [
+    in_turn([
         ("without_asking_a_prompt_is_found_nowhere", || searched("none")),
         ("a_hashed_prompt_is_found_nowhere", || searched("hash")),
         ("a_redacted_prompt_is_in_the_log_alone_and_without_its_address", || searched("redacted")),
         ("a_full_prompt_is_in_the_log_alone", || searched("full")),
         ("a_locked_sidecar_knows_its_filters_and_its_admin", locked),
-    ];
-    let trial = |(name, test): (&str, fn())| {
-        Trial::test(name, move || {
-            test();
-            Ok(())
-        })
-    };
-    libtest_mimic::run(&arguments, tests.map(trial).into()).exit();
+    ]);
 }
 
 fn plan() -> Plan {

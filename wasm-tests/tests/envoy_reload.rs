@@ -7,17 +7,10 @@ use std::time::{Duration, Instant};
 
 use dragoman_demo::sim::{Control, LatencyChange, ModelConfig, OutputTokens, SimConfig, SimLlm};
 use dragoman_wasm_tests::system::*;
-use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
-    let trial = Trial::test("models_come_and_go_and_prices_fall_under_traffic", || {
-        under_traffic();
-        Ok(())
-    });
-    libtest_mimic::run(&arguments, vec![trial]).exit();
+    in_turn([("models_come_and_go_and_prices_fall_under_traffic", under_traffic)]);
 }
 
 /// Clients that ask without a pause, every third for a stream.

@@ -217,7 +217,7 @@ enum Command {
     /// A retrain beside the loop has ended.
     Trained(Result<Option<train::Anew>, String>),
     /// Records were weighed for tuning.
-    Weighed(Result<tune::Weighed, String>),
+    Weighed(Result<dragoman_core::optimizer::Step, String>),
     /// A checkpoint for the log's old end is there.
     Retained(Result<Option<retain::Horizon>, String>),
     Stop,

@@ -1,7 +1,6 @@
 //! Proposals: tuned signals and learners begun anew, from the evidence to the verdict.
 
-use dragoman_core::config::OptimizerConfig;
-use dragoman_core::optimizer::{self, Step};
+use dragoman_core::optimizer::Step;
 use log::info;
 use serde_json::json;
 
@@ -9,7 +8,6 @@ use super::Rules;
 use super::apply::Books;
 use super::rebuild::learned;
 use super::train::{Anew, Proposal};
-use super::tune::Weighed;
 use crate::clock::now_ms;
 use crate::learn::Turn;
 use crate::log::LogError;
@@ -17,17 +15,8 @@ use crate::log::LogError;
 // === impl Books ===
 
 impl Books {
-    /// Proposes what the newest records say of signals, if they say anything.
-    pub(super) fn propose(
-        &mut self,
-        weighed: Weighed,
-        config: &OptimizerConfig,
-    ) -> Result<Option<i64>, LogError> {
-        let changes = optimizer::step(&self.state.tuner().awake(weighed.dials), config);
-        if changes.is_empty() {
-            return Ok(None);
-        }
-        let step = Step { changes, rest: config.rest, time_ms: weighed.newest_ms };
+    /// Proposes a step of tuning. Gives the proposal.
+    pub(super) fn propose(&mut self, step: Step) -> Result<i64, LogError> {
         self.log.begin()?;
         let proposal = self.take_turn(&Turn::Tuned(step.clone()))?;
         for change in &step.changes {
@@ -39,7 +28,7 @@ impl Books {
             )?;
         }
         self.log.commit()?;
-        Ok(Some(proposal))
+        Ok(proposal)
     }
 
     /// Keeps a learner that was begun anew. Gives the proposal.

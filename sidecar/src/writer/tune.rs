@@ -1,11 +1,10 @@
 //! Tuning signals: when it is time, the newest records are read and weighed beside the loop, because there are many.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use dragoman_core::config::{OptimizerConfig, Routing};
-use dragoman_core::optimizer::{self, Dial, Knob, Seen, Setting, Tried};
+use dragoman_core::optimizer::{self, Seen, Step, Tried, Tuner};
 use dragoman_core::signals::Signals;
 use log::error;
 use serde::Deserialize;
@@ -27,19 +26,11 @@ pub(super) struct Lookout {
 pub(super) struct Job {
     pub(super) path: PathBuf,
     pub(super) routing: Arc<Routing>,
-    pub(super) live: BTreeMap<Knob, Setting>,
+    pub(super) tuner: Tuner,
     pub(super) config: OptimizerConfig,
     /// Reward of a try that another model had to answer for.
     pub(super) failed: f64,
     /// Time of the newest record, milliseconds since the Unix epoch.
-    pub(super) newest_ms: u64,
-}
-
-/// What records say.
-#[derive(Debug)]
-pub(super) struct Weighed {
-    pub(super) dials: Vec<Dial>,
-    /// See [`Job::newest_ms`].
     pub(super) newest_ms: u64,
 }
 
@@ -100,7 +91,7 @@ impl Loop {
         let job = Job {
             path: self.path.clone(),
             routing: Arc::clone(&self.rules.routing),
-            live: tuner.live().clone(),
+            tuner: tuner.clone(),
             config: *config,
             failed: self.books.state.failed(),
             newest_ms,
@@ -111,14 +102,14 @@ impl Loop {
     }
 
     /// Records were weighed: what they say is proposed.
-    pub(super) fn weighed(&mut self, found: Result<Weighed, String>) -> Result<(), LogError> {
+    pub(super) fn weighed(&mut self, found: Result<Step, String>) -> Result<(), LogError> {
         let Some(Tuning { outdated: false }) = self.tuning.take() else { return Ok(()) };
         match found {
             Err(why) => error!("signals were not tuned: {why}"),
-            Ok(weighed) => {
-                if let Some(proposal) = self.books.propose(weighed, &self.rules.optimizer)? {
-                    self.put_forward(proposal)?;
-                }
+            Ok(step) if step.changes.is_empty() => {}
+            Ok(step) => {
+                let proposal = self.books.propose(step)?;
+                self.put_forward(proposal)?;
             }
         }
         Ok(())
@@ -128,15 +119,16 @@ impl Loop {
 // === impl Job ===
 
 impl Job {
-    /// Reads the records and weighs them.
-    pub(super) fn run(self) -> Result<Weighed, LogError> {
+    /// Reads the records and weighs them. The step may have no changes.
+    pub(super) fn run(self) -> Result<Step, LogError> {
         let conn = open_reader(&self.path)?;
         let newest: Vec<(Sample, f64)> = View::of(&conn).newest(i64::MAX, self.config.window)?;
         // Of a client that left before the answer nothing is known.
         let answered = newest.into_iter().filter(|(sample, _)| sample.response.status != 0);
         let seen: Vec<Seen> = answered.map(|(sample, reward)| sample.seen(reward, self.failed)).collect();
-        let dials = optimizer::dials(&self.routing, &self.live, &seen, &self.config);
-        Ok(Weighed { dials, newest_ms: self.newest_ms })
+        let dials = optimizer::dials(&self.routing, self.tuner.live(), &seen, &self.config);
+        let changes = optimizer::step(&self.tuner.awake(dials), &self.config);
+        Ok(Step { changes, rest: self.config.rest, time_ms: self.newest_ms })
     }
 }
 

@@ -6,6 +6,7 @@ mod embeddings;
 mod http;
 mod process;
 mod snapshots;
+mod turns;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ pub use embeddings::{Asked, Embeddings, Manner};
 pub use http::{Reply, chat, get, post, post_json, raw, send, stream_chat};
 pub use process::{Process, binary, envoy, root};
 pub use snapshots::{Favour, favouring, sign, sign_payload};
+pub use turns::in_turn;
 
 /// How long anything may take to start; V8 compiles the whole module first (FACTS.md).
 const START: Duration = Duration::from_secs(120);

@@ -1,24 +1,28 @@
 //! Prompts of an exact number of tokens, as the shipped tokenizer counts them.
 
-use rand::SeedableRng;
-use rand::seq::IndexedRandom;
+use dragoman_wasm_tests::system::workspace;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
 use serde_json::json;
 use tokenizers::Tokenizer;
 
 use crate::Outcome;
 
 /// Different prompts of one length, so that no cache anywhere could flatter.
-const VARIANTS: u64 = 32;
+pub const VARIANTS: usize = 1280;
 
-/// Ordinary words; those that are more than one token where they stand are passed over.
-const WORDS: &str = "please write explain the a of in for with and to we our system data function model list server \
-    query result value table city history science water energy market number simple short clear long new old best \
-    why how what when which does should could make find compare sort test build plan story letter code error string";
+/// What people ask of many fields: JSON lines with a `text`.
+const ASKED: &str = "models/train/data/domains.jsonl";
+
+/// [CLS] and [SEP].
+const SPECIAL: usize = 2;
 
 /// Counts tokens and makes requests.
 pub struct Prompts {
     tokenizer: Tokenizer,
+    /// Words as they follow each other, and the tokens of each.
+    words: Vec<(String, usize)>,
 }
 
 impl Prompts {
@@ -32,7 +36,18 @@ impl Prompts {
             Tokenizer::from_file(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|e| format!("the tokenizer keeps its cap: {e}"))?;
-        Ok(Self { tokenizer })
+        let asked = workspace(ASKED);
+        let lines =
+            std::fs::read_to_string(&asked).map_err(|e| format!("cannot read {}: {e}", asked.display()))?;
+        let mut read = Self { tokenizer, words: Vec::new() };
+        for line in lines.lines() {
+            let asked: Asked = serde_json::from_str(line).map_err(|e| format!("{}: {e}", asked.display()))?;
+            for word in asked.text.split_whitespace() {
+                let tokens = read.ids(word)?.len().saturating_sub(SPECIAL);
+                read.words.push((word.to_owned(), tokens));
+            }
+        }
+        Ok(read)
     }
 
     /// Chat completions of [`Prompts::texts`], as bytes on the wire.
@@ -44,27 +59,32 @@ impl Prompts {
         Ok(self.texts(tokens)?.iter().map(|text| request(text)).collect())
     }
 
-    /// Different prompts of `tokens` tokens each, [CLS] and [SEP] included; always the same ones.
+    /// Different prompts of `tokens` tokens each, [CLS] and [SEP] included; always the same ones. Each is a stretch of what
+    /// is asked, from anywhere on; a word that would be too long for its end is passed over.
     ///
     /// # Errors
     ///
-    /// A sentence: the tokenizer refuses a text.
+    /// A sentence: there are no words.
     pub fn texts(&self, tokens: usize) -> Outcome<Vec<String>> {
-        (0..VARIANTS).map(|seed| self.prompt(tokens, seed)).collect()
+        let mut random = ChaCha8Rng::seed_from_u64(tokens as u64);
+        (0..VARIANTS).map(|_| self.prompt(tokens, random.random_range(0..self.words.len().max(1)))).collect()
     }
 
-    fn prompt(&self, tokens: usize, seed: u64) -> Outcome<String> {
-        let words: Vec<&str> = WORDS.split_whitespace().collect();
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let (mut text, mut count) = (String::new(), self.count("")?);
-        while count < tokens {
-            let word = words.choose(&mut random).ok_or("no words")?;
-            let longer = if text.is_empty() { (*word).to_owned() } else { format!("{text} {word}") };
-            if self.count(&longer)? == count + 1 {
-                (text, count) = (longer, count + 1);
+    fn prompt(&self, tokens: usize, start: usize) -> Outcome<String> {
+        let (mut words, mut count) = (Vec::new(), SPECIAL);
+        for (word, of_it) in self.words.iter().cycle().skip(start).take(self.words.len()) {
+            if count == tokens {
+                break;
+            }
+            if count + of_it <= tokens {
+                words.push(word.as_str());
+                count += of_it;
             }
         }
-        Ok(text)
+        match count == tokens {
+            true => Ok(words.join(" ")),
+            false => Err(format!("the words of {ASKED} make no prompt of {tokens} tokens")),
+        }
     }
 
     /// The token ids of a text, [CLS] and [SEP] included.
@@ -77,10 +97,12 @@ impl Prompts {
             self.tokenizer.encode_fast(text, true).map_err(|e| format!("cannot count tokens: {e}"))?;
         Ok(encoding.get_ids().to_vec())
     }
+}
 
-    fn count(&self, text: &str) -> Outcome<usize> {
-        Ok(self.ids(text)?.len())
-    }
+/// A line of [`ASKED`].
+#[derive(Deserialize)]
+struct Asked {
+    text: String,
 }
 
 fn request(prompt: &str) -> Vec<u8> {

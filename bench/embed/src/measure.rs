@@ -19,10 +19,8 @@ pub enum Work {
 pub struct Question {
     /// What is timed.
     pub work: Work,
-    /// Embedded in turn.
+    /// Embedded one after the other.
     pub texts: Vec<String>,
-    /// Nanoseconds to measure, at least; all texts are embedded once in any case.
-    pub at_least_ns: u64,
 }
 
 /// What was measured.
@@ -45,22 +43,17 @@ pub type Clock<'a> = &'a dyn Fn() -> u64;
 pub fn measure(encoder: &Encoder, question: &Question, clock: Clock) -> Result<Answer, String> {
     let ids = question.texts.iter().map(|text| encoder.tokenize(text)).collect::<Result<Vec<_>, _>>();
     let ids = ids.map_err(|e| e.to_string())?;
-    let (Some(first), count) = (ids.first(), ids.len()) else {
-        return Err("there is no text to embed".into());
-    };
-    let embedding = encoder.embed_ids(first).map_err(|e| e.to_string())?;
-    let mut nanos = Vec::new();
-    let (start, mut last) = (clock(), clock());
-    while nanos.len() < count || last - start < question.at_least_ns {
-        let at = nanos.len() % count;
-        match (question.work, question.texts.get(at), ids.get(at)) {
-            (Work::Text, Some(text), _) => black_box(encoder.embed(text)),
-            (_, _, ids) => black_box(encoder.embed_ids(ids.unwrap_or(first))),
-        }
-        .map_err(|e| e.to_string())?;
+    let (mut nanos, mut first, mut last) = (Vec::new(), None, clock());
+    for (text, ids) in question.texts.iter().zip(&ids) {
+        let made = match question.work {
+            Work::Text => black_box(encoder.embed(text)),
+            Work::Ids => black_box(encoder.embed_ids(ids)),
+        };
         let now = clock();
         nanos.push(now - last);
-        last = now;
+        first.get_or_insert(made.map_err(|e| e.to_string())?);
+        last = clock();
     }
+    let embedding = first.ok_or("there is no text to embed")?;
     Ok(Answer { nanos, embedding })
 }

@@ -36,7 +36,7 @@ fn effort(arguments: impl Iterator<Item = String>) -> Option<Effort> {
         match argument.as_str() {
             "--quick" => {
                 (effort.rounds, effort.warm_up, effort.starts) = (2, 1, 1);
-                (effort.turn, effort.load) = (Duration::from_millis(5), Duration::from_millis(300));
+                (effort.texts, effort.load) = (4, Duration::from_millis(300));
             }
             option if option.starts_with('-') => return None,
             folder => models.push(PathBuf::from(folder)),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dragoman_bench_embed::{Answer, Model, Question, Work};
+use dragoman_bench_embed::{Model, Question, Work};
 use dragoman_wasm_tests::system::workspace;
 
 use super::Effort;
@@ -17,8 +17,8 @@ use crate::prompts::Prompts;
 const TOKENS: [usize; 4] = [16, 64, 128, 256];
 const MAX_TOKENS: u32 = 256;
 
-/// Texts that a runtime embeds before the next has its turn.
-const TURN: usize = 4;
+/// Turns between two rows' meeting the same texts.
+const APART: usize = 7;
 
 /// What `make bench-encoder` builds.
 const PLUGIN: &str = "target/wasm32-wasip1/wasm/dragoman_bench_embed.wasm";
@@ -49,45 +49,52 @@ pub(super) fn run(folder: &Path, effort: &Effort, report: &mut Report) -> Outcom
         let texts = prompts.texts(tokens)?;
         let names = contestants.iter().flat_map(|c| &c.rows);
         let mut rows: Vec<Row> = names.map(|(runtime, _)| Row::new(&name, runtime, tokens)).collect();
-        for (round, texts) in texts.chunks(TURN).cycle().take(effort.warm_up + effort.rounds).enumerate() {
-            let answers = turn(&mut contestants, texts, &prompts, effort)?;
-            if round >= effort.warm_up {
-                rows.iter_mut().zip(&answers).for_each(|(row, answer)| row.turns.push(answer.nanos.clone()));
+        let chunks = texts.chunks(effort.texts).map(|texts| Chunk::new(texts, &prompts, &mut contestants));
+        let chunks = chunks.take(effort.warm_up + effort.rounds).collect::<Outcome<Vec<_>>>()?;
+        for round in 0..chunks.len() {
+            turn(&mut contestants, &mut rows, &chunks, round)?;
+            if round + 1 == effort.warm_up {
+                rows.iter_mut().for_each(|row| row.turns.clear());
             }
-            agree(&mut rows, &answers);
         }
         report.rows.extend(rows);
     }
     Ok(())
 }
 
-/// One turn of each, on the same texts; an answer for each row.
-fn turn(
-    contestants: &mut [Contestant],
-    texts: &[String],
-    prompts: &Prompts,
-    effort: &Effort,
-) -> Outcome<Vec<Answer>> {
-    let ids = texts.iter().map(|text| prompts.ids(text)).collect::<Outcome<Vec<_>>>()?;
-    let mut answers = Vec::new();
-    for Contestant { runtime, rows } in contestants {
-        for (_, work) in rows {
-            let at_least_ns = effort.turn.as_nanos() as u64;
-            let question = Question { work: *work, texts: texts.to_vec(), at_least_ns };
-            answers.push(runtime.ask(&question, &ids)?);
-        }
-    }
-    Ok(answers)
+/// Texts of one turn.
+struct Chunk {
+    question: Vec<String>,
+    ids: Vec<Vec<u32>>,
+    /// What the graph itself makes of the first text.
+    exact: Vec<f32>,
 }
 
-/// Each row keeps the least cosine between its vector and the exact one.
-fn agree(rows: &mut [Row], answers: &[Answer]) {
-    let exact = rows.iter().position(|row| row.runtime == EXACT).and_then(|at| answers.get(at));
-    let Some(exact) = exact else { return };
-    for (row, answer) in rows.iter_mut().zip(answers) {
-        let cosine: f32 = answer.embedding.iter().zip(&exact.embedding).map(|(a, b)| a * b).sum();
-        row.cosine = row.cosine.min(cosine);
+impl Chunk {
+    fn new(texts: &[String], prompts: &Prompts, contestants: &mut [Contestant]) -> Outcome<Self> {
+        let ids = texts.iter().map(|text| prompts.ids(text)).collect::<Outcome<Vec<_>>>()?;
+        let first = Question { work: Work::Ids, texts: texts.iter().take(1).cloned().collect() };
+        let graph = contestants.iter_mut().find(|c| c.rows.iter().any(|(name, _)| *name == EXACT));
+        let exact = graph.ok_or("the graph itself is not run")?.runtime.ask(&first, &ids)?.embedding;
+        Ok(Self { question: texts.to_vec(), ids, exact })
     }
+}
+
+/// One turn of each row. All get other texts, and in the end all of them: no row finds what a row of the same runtime has
+/// just left behind.
+fn turn(contestants: &mut [Contestant], rows: &mut [Row], chunks: &[Chunk], round: usize) -> Outcome<()> {
+    let mut rows = rows.iter_mut().enumerate();
+    for Contestant { runtime, rows: kinds } in contestants {
+        for ((_, work), (i, row)) in kinds.iter().zip(rows.by_ref()) {
+            let Some(chunk) = chunks.get((round + APART * i) % chunks.len()) else { continue };
+            let question = Question { work: *work, texts: chunk.question.clone() };
+            let answer = runtime.ask(&question, &chunk.ids)?;
+            let cosine: f32 = answer.embedding.iter().zip(&chunk.exact).map(|(a, b)| a * b).sum();
+            row.cosine = row.cosine.min(cosine);
+            row.turns.push(answer.nanos);
+        }
+    }
+    Ok(())
 }
 
 /// Every runtime that can be had, with the model in it.

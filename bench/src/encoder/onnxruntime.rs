@@ -53,9 +53,9 @@ impl Onnxruntime {
 }
 
 impl Runtime for Onnxruntime {
-    fn ask(&mut self, question: &Question, ids: &[Vec<u32>]) -> Outcome<Answer> {
+    fn ask(&mut self, _question: &Question, ids: &[Vec<u32>]) -> Outcome<Answer> {
         let stdin = self.questions.as_mut().ok_or("its input is closed")?;
-        let said = writeln!(stdin, "{}", json!({"ids": ids, "at_least_ns": question.at_least_ns}));
+        let said = writeln!(stdin, "{}", json!({"ids": ids}));
         said.and_then(|()| stdin.flush()).map_err(|e| format!("{SCRIPT} does not listen: {e}"))?;
         self.listen()
     }

@@ -19,8 +19,8 @@ pub struct Effort {
     pub rounds: usize,
     /// Turns before: V8 optimises what runs often.
     pub warm_up: usize,
-    /// A turn, at least.
-    pub turn: Duration,
+    /// Texts of a turn, each embedded once.
+    pub texts: usize,
     /// Starts of Envoy.
     pub starts: usize,
     /// The load before its memory is read.
@@ -34,7 +34,7 @@ impl Default for Effort {
             models: vec![workspace("models/dragoman-small")],
             rounds: 15,
             warm_up: 5,
-            turn: Duration::from_millis(40),
+            texts: 64,
             starts: 5,
             load: Duration::from_secs(3),
         }

@@ -42,7 +42,7 @@ for port in 10000 10001 9901 8088 9101 9102 9103; do
   fi
 done
 
-echo "starting three simulated models, the sidecar and Envoy (V8 compiles the filter first: about 10 s) ..."
+echo "starting three simulated models, the sidecar and Envoy ..."
 start sim-llm "$bin/sim-llm" --config demo/sim.yaml
 ready sim-llm http://127.0.0.1:9101/v1/models
 start sidecar "$bin/dragoman" serve --config demo/dragoman.yaml

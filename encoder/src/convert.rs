@@ -104,8 +104,9 @@ impl<'a> Weights<'a> {
         let names = self.names().into_iter();
         let known: Vec<String> = names.flat_map(|(name, kind)| kind.stored(name)).collect();
         let base = |name: &str| {
-            let cut =
-                [".weight_t", ".weight", ".rows", ".scale"].iter().find_map(|end| name.strip_suffix(end));
+            let cut = [".weight_t", ".weight", ".rows", ".scale", ".centre", ".spread"]
+                .iter()
+                .find_map(|end| name.strip_suffix(end));
             cut.unwrap_or(name).to_owned()
         };
         let weight =
@@ -136,13 +137,14 @@ impl<'a> Weights<'a> {
             (file::TABLE.to_owned(), Kind::Table),
             (file::EMBEDDING_NORM.to_owned(), Kind::Norm(d)),
             (file::FINAL_NORM.to_owned(), Kind::Norm(d)),
-            (file::PROJECTION.to_owned(), Kind::Dense(s.output, d + s.head)),
+            (file::POOLED.to_owned(), Kind::Pooled),
+            (file::PROJECTION.to_owned(), Kind::Dense(s.output, s.pooled() + s.head)),
         ];
         if s.embedding_rank != d {
             names.push((file::UP.to_owned(), Kind::Matrix(d, s.embedding_rank)));
         }
         if s.head > 0 {
-            names.push((file::HEAD.to_owned(), Kind::Dense(s.head, d)));
+            names.push((file::HEAD.to_owned(), Kind::Dense(s.head, s.pooled())));
         }
         for i in 0..s.layers {
             let mut add = |part: &str, kind| names.push((file::layer(i, part), kind));
@@ -159,6 +161,7 @@ impl<'a> Weights<'a> {
 
     fn file(&self, precision: Precision) -> Result<Vec<u8>, String> {
         let mut tensors = Vec::new();
+        let columns = self.columns()?;
         let settle = |tensor: Tensor, rounding: &Rounding<'_>| match precision {
             Precision::Float => vec![tensor],
             Precision::Int8 => rounding.of(tensor),
@@ -168,8 +171,10 @@ impl<'a> Weights<'a> {
                 Kind::Norm(size) => tensors.push(self.floats(&name, "weight", &[size])?),
                 Kind::Dense(outputs, inputs) => {
                     tensors.push(self.floats(&name, "bias", &[outputs])?);
-                    tensors.extend(settle(self.matrix(&name, outputs, inputs)?, &Rounding::Int16));
+                    let weight = sorted(self.matrix(&name, outputs, inputs)?, &columns);
+                    tensors.extend(settle(weight, &Rounding::Exact));
                 }
+                Kind::Pooled => tensors.extend(self.standard(&columns)?),
                 Kind::Matrix(outputs, inputs) => {
                     tensors.extend(settle(self.matrix(&name, outputs, inputs)?, &Rounding::Int8));
                 }
@@ -183,6 +188,21 @@ impl<'a> Weights<'a> {
             }
         }
         write(&self.shape, &tensors)
+    }
+
+    /// What the pooled numbers are standardised by: nothing, if the graph does not.
+    fn standard(&self, columns: &[usize]) -> Result<[Tensor; 2], String> {
+        let pooled = self.shape.pooled();
+        let tensor = |part: &str, without: f32| -> Result<Tensor, String> {
+            let name = format!("{}.{part}", file::POOLED);
+            match self.tensors.contains_key(name.as_str()) {
+                true => Ok(sorted(self.floats(file::POOLED, part, &[pooled])?, columns)),
+                false => {
+                    Ok(Tensor { name, shape: vec![pooled], values: Values::Float(vec![without; pooled]) })
+                }
+            }
+        };
+        Ok([tensor("centre", 0.0)?, tensor("spread", 1.0)?])
     }
 
     /// int8 if it is so in the graph or is to be.
@@ -222,6 +242,19 @@ impl<'a> Weights<'a> {
         })
     }
 
+    /// Where each number that the projection is given stands in the graph: bands have an order of their own (`feed.rs`).
+    fn columns(&self) -> Result<Vec<usize>, String> {
+        let s = &self.shape;
+        let mut columns: Vec<usize> = (0..s.pooled() + s.head).collect();
+        let layers = if s.readout { s.layers } else { 0 };
+        for (layer, part) in (0..layers).zip(columns.chunks_exact_mut(s.hidden + s.intermediate)) {
+            let start = layer * (s.hidden + s.intermediate) + s.hidden;
+            let order = self.feed(layer)?.order(s);
+            part.iter_mut().skip(s.hidden).zip(order).for_each(|(column, c)| *column = start + c);
+        }
+        Ok(columns)
+    }
+
     /// `[outputs, inputs]`, whichever way round it is stored.
     fn matrix(&self, name: &str, outputs: usize, inputs: usize) -> Result<Tensor, String> {
         if !self.tensors.contains_key(format!("{name}.weight_t").as_str()) {
@@ -249,6 +282,8 @@ enum Kind {
     Feed(usize),
     /// Runs once per prompt.
     Dense(usize, usize),
+    /// What the pooled numbers are standardised by.
+    Pooled,
 }
 
 impl Kind {
@@ -291,8 +326,21 @@ fn shape(properties: &HashMap<&str, &str>, tensors: &HashMap<&str, &TensorProto>
         global_rope_theta: read(properties, "global_rope_theta")?,
         local_rope_theta: read(properties, "local_rope_theta")?,
         head,
+        readout: properties.get("readout").is_some_and(|text| *text == "True"),
         output,
     })
+}
+
+/// The columns of a matrix, or the numbers of a vector, in the order of `columns`.
+fn sorted(mut tensor: Tensor, columns: &[usize]) -> Tensor {
+    let width = tensor.shape.last().copied().unwrap_or_default().max(1);
+    if let Values::Float(values) = &mut tensor.values {
+        for row in values.chunks_exact_mut(width) {
+            let sorted: Vec<f32> = columns.iter().take(width).filter_map(|c| row.get(*c).copied()).collect();
+            row.iter_mut().zip(sorted).for_each(|(slot, x)| *slot = x);
+        }
+    }
+    tensor
 }
 
 fn expect_dims(tensor: &TensorProto, shape: &[usize]) -> Result<(), String> {

@@ -15,6 +15,7 @@ from student import Student
 WARM_UP, HOLD = 100, 0.2  # steps of rising rate; share of the steps at full rate, before it falls to zero
 TEMPERATURE = 0.05
 SAVE_EVERY = 200
+STANDARDISE = (0, 100, 300)  # steps before which the pooled numbers are measured: they change most in the beginning
 
 
 def share_of_rate(step: int, steps: int) -> float:
@@ -73,7 +74,10 @@ def train(student: Student, batches: Batches, checkpoint: Path, options) -> None
         for optimizer, peaks in zip(made, rates):
             for group, peak in zip(optimizer.param_groups, peaks):
                 group["lr"] = peak * share_of_rate(step, options.steps)
-        loss, cosine = compute(*batches.at(step))
+        ids, target = batches.at(step)
+        if step in STANDARDISE:
+            student.standardise(ids, batches.groups)
+        loss, cosine = compute(ids, target)
         student.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
@@ -87,6 +91,7 @@ def train(student: Student, batches: Batches, checkpoint: Path, options) -> None
         if (step + 1) % SAVE_EVERY == 0:
             save(step + 1)
     save(options.steps)
+    student.standardise(batches.at(options.steps)[0], batches.groups)
     student.eval()
 
 

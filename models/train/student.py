@@ -1,13 +1,15 @@
-"""The student: a ModernBERT with mean pooling, a head and L2 normalisation, in plain torch.
+"""The student: a ModernBERT with a readout and L2 normalisation, in plain torch.
 
 Same mathematics and parameter names as transformers' ModernBertModel (`export.py` puts the weights into that
 one), but laid out for fast training on a CPU: the texts of a batch lie end to end in groups of one padded
 length each, matrices multiply in bfloat16 (AMX), and the rest fuses under torch.compile because a group's
 shape never changes.
 
-Two things go beyond ModernBERT. The token table may be narrower than the model (`embedding_rank`), with one
-matrix up to its width. The head gives the projection a hidden layer beside the pooled vector itself, as a
-linear projection of `hidden` numbers reaches `hidden` of the teacher's dimensions only.
+What goes beyond ModernBERT: the token table may be narrower than the model (`embedding_rank`), with one matrix up
+to its width. And the readout: a narrow model has more to say than its last `hidden` numbers. What each layer's two
+output matrices are given, attention's mix and the gated numbers, has been computed anyway; its mean over the tokens
+is pooled too, costs nothing but sums, and is what most of the quality comes from. The pooled numbers, standardised,
+and a hidden layer over them are projected.
 """
 
 import math
@@ -29,20 +31,25 @@ Groups = list[tuple[int, int]]  # (texts, padded length) of each group, in order
 @dataclass(frozen=True)
 class Shape:
     layers: int = 3
-    hidden: int = 192
-    heads: int = 3
-    intermediate: int = 192
+    hidden: int = 128
+    heads: int = 2
+    intermediate: int = 256
     local_attention: int = 64
     global_every: int = 2
     positions: int = 512
     output: int = 384
     embedding_rank: int = 128
-    head: int = 384
+    head: int = 512
+
+    @property
+    def pooled(self) -> int:
+        """Of each layer attention's mix and the gated numbers, then what the last norm gives."""
+        return self.layers * (self.hidden + self.intermediate) + self.hidden
 
 
 SHAPES = {
     "small": Shape(),
-    "base": Shape(layers=6, hidden=256, heads=4, intermediate=256, embedding_rank=192, head=512),
+    "base": Shape(layers=4, hidden=256, heads=4, intermediate=256, embedding_rank=192, head=512),
 }
 
 
@@ -92,24 +99,36 @@ class Student(nn.Module):
         super().__init__()
         assert shape.hidden == shape.heads * HEAD_DIM
         self.shape = shape
+        narrow = shape.embedding_rank != shape.hidden
         self.encoder = _part(
             embeddings=_part(
                 tok_embeddings=nn.Embedding(vocabulary, shape.embedding_rank),
-                up=nn.Linear(shape.embedding_rank, shape.hidden, bias=False),
+                up=nn.Linear(shape.embedding_rank, shape.hidden, bias=False) if narrow else nn.Identity(),
                 norm=_norm(shape.hidden),
             ),
             layers=nn.ModuleList(_layer(shape, i) for i in range(shape.layers)),
             final_norm=_norm(shape.hidden),
         )
-        self.head = _part(dense=nn.Linear(shape.hidden, shape.head))
-        self.projection = nn.Linear(shape.hidden + shape.head, shape.output)
+        self.pooled = nn.Module()
+        self.pooled.register_buffer("centre", torch.zeros(shape.pooled))
+        self.pooled.register_buffer("spread", torch.ones(shape.pooled))
+        self.head = _part(dense=nn.Linear(shape.pooled, shape.head))
+        self.projection = nn.Linear(shape.pooled + shape.head, shape.output)
 
     def forward(self, ids: torch.Tensor, groups: Groups) -> torch.Tensor:
         """ids int64 [tokens], group after group -> float32 [texts, output] of unit length."""
+        pooled = (self.pool(ids, groups) - self.pooled.centre) / self.pooled.spread
+        return F.normalize(self.projection(torch.cat((pooled, F.gelu(self.head["dense"](pooled))), -1)), dim=-1)
+
+    def pool(self, ids: torch.Tensor, groups: Groups) -> torch.Tensor:
+        """[texts, shape.pooled]: means over each text's tokens."""
         encoder = self.encoder
         embeddings = encoder["embeddings"]
-        x = _linear(embeddings["tok_embeddings"](ids), embeddings["up"]).float()
+        x = embeddings["tok_embeddings"](ids)
+        if isinstance(embeddings["up"], nn.Linear):
+            x = _linear(x, embeddings["up"]).float()
         x = embeddings["norm"](x)
+        seen = []
         turns = [rotations(groups, theta) for theta in (GLOBAL_THETA, LOCAL_THETA)]
         masks = self._masks(ids, groups)
         for index, layer in enumerate(encoder["layers"]):
@@ -120,9 +139,10 @@ class Student(nn.Module):
             value, gate = _linear(layer["mlp_norm"](x), layer["mlp"]["Wi"]).float().chunk(2, -1)
             gated = F.gelu(value) * gate
             # The one input that int8 changes noticeably: a product of two has long tails.
-            x = x + _linear(_in_seven_bits(gated) if self.training else gated, layer["mlp"]["Wo"]).float()
-        pooled = self._pool(encoder["final_norm"](x), ids, groups)
-        return F.normalize(self.projection(torch.cat((pooled, F.gelu(self.head["dense"](pooled))), -1)), dim=-1)
+            gated = _in_seven_bits(gated) if self.training else gated
+            x = x + _linear(gated, layer["mlp"]["Wo"]).float()
+            seen += [mixed.float(), gated]
+        return torch.cat([self._mean(part, ids, groups) for part in (*seen, encoder["final_norm"](x))], -1)
 
     def _masks(self, ids: torch.Tensor, groups: Groups) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """What is added to the scores, (global, local), a [texts, 1, 1 or length, length] for each group."""
@@ -152,12 +172,28 @@ class Student(nn.Module):
             out.append(mixed.transpose(1, 2).reshape(texts * length, heads * HEAD_DIM))
         return torch.cat(out)
 
-    def _pool(self, x: torch.Tensor, ids: torch.Tensor, groups: Groups) -> torch.Tensor:
+    def _mean(self, x: torch.Tensor, ids: torch.Tensor, groups: Groups) -> torch.Tensor:
         """The mean over each text's tokens, [texts, hidden]."""
         keep = (ids != PAD).float()
         sizes = [texts * length for texts, length in groups]
         parts = zip((x * keep[:, None]).split(sizes), keep.split(sizes), groups)
         return torch.cat([a.view(*g, -1).sum(1) / b.view(*g).sum(1, keepdim=True) for a, b, g in parts])
+
+    @torch.no_grad()
+    def standardise(self, ids: torch.Tensor, groups: Groups) -> None:
+        """Measures centre and spread anew, on these texts, and changes the weights behind so that nothing else changes."""
+        training = self.training
+        self.eval()
+        pooled = self.pool(ids, groups)
+        self.train(training)
+        centre, spread = pooled.mean(0), pooled.std(0).clamp_min(1e-6)
+        moved, scaled = (centre - self.pooled.centre) / self.pooled.spread, spread / self.pooled.spread
+        for layer in (self.head["dense"], self.projection):
+            weight = layer.weight[:, : len(centre)]
+            layer.bias += weight @ moved
+            weight *= scaled
+        self.pooled.centre.copy_(centre)
+        self.pooled.spread.copy_(spread)
 
     @torch.no_grad()
     def start_from(self, token_vectors: np.ndarray) -> None:
@@ -181,9 +217,11 @@ class Student(nn.Module):
         table /= table.std()
         embeddings = self.encoder["embeddings"]
         embeddings["tok_embeddings"].weight.copy_(torch.from_numpy(table))
-        nn.init.orthogonal_(embeddings["up"].weight)
-        back = torch.from_numpy(np.ascontiguousarray(basis.T)) @ embeddings["up"].weight.T
-        self.projection.weight[:, : self.shape.hidden] = back
-        self.projection.weight[:, self.shape.hidden :] *= 0.1
+        back = torch.from_numpy(np.ascontiguousarray(basis.T))
+        if isinstance(embeddings["up"], nn.Linear):
+            nn.init.orthogonal_(embeddings["up"].weight)
+            back = back @ embeddings["up"].weight.T
+        nn.init.normal_(self.projection.weight, std=0.01)
+        self.projection.weight[:, self.shape.pooled - self.shape.hidden : self.shape.pooled] = back
         for bias in (self.head["dense"].bias, self.projection.bias):
             bias.zero_()

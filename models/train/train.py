@@ -29,7 +29,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=HERE / ".cache")
     parser.add_argument("--held-out", type=int, default=4_000)
     parser.add_argument("--cap", type=int, default=128, help="tokens per text, of teacher and student alike")
-    parser.add_argument("--steps", type=int, default=9_000, help="0: export the student as it starts")
+    parser.add_argument("--steps", type=int, default=11_000, help="0: export the student as it starts")
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--table-rate", type=float, default=6e-3)

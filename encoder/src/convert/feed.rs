@@ -31,8 +31,7 @@ impl Feed {
     pub(super) fn bands(&self, shape: &Shape) -> Vec<Band> {
         let gains = self.gains(shape);
         let gain = |channel: &usize| gains.get(*channel).copied().unwrap_or_default();
-        let mut order: Vec<usize> = (0..shape.intermediate).collect();
-        order.sort_by(|a, b| gain(b).total_cmp(&gain(a)));
+        let order = self.order(shape);
         let cut = |(b, band)| {
             let channels = order.get::<std::ops::Range<usize>>(band).unwrap_or_default();
             // The square of an activation would grow with gain²; those of the strongest grow much faster.
@@ -40,6 +39,14 @@ impl Feed {
             Band { wi: self.wi(shape, b, channels), wo: self.wo(shape, b, channels), importance }
         };
         shape.bands().into_iter().enumerate().map(cut).collect()
+    }
+
+    /// The inner channels, from the strongest on.
+    pub(super) fn order(&self, shape: &Shape) -> Vec<usize> {
+        let gains = self.gains(shape);
+        let mut channels: Vec<(usize, f32)> = gains.into_iter().enumerate().collect();
+        channels.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        channels.into_iter().map(|(channel, _)| channel).collect()
     }
 
     /// How strong each channel can become: after the norm, value and gate are at most as long as their weights.

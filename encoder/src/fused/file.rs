@@ -1,7 +1,8 @@
 //! `model.fused`: safetensors whose metadata hold the shape and a checksum.
 //!
-//! Matrices are `[outputs, inputs]`, f32 as `NAME.weight` or, as `NAME.rows`, int8 with one f32 per row as `NAME.scale`;
-//! int16 where a matrix runs once per prompt. The feed-forward layer's lie band by band (`Shape::bands`).
+//! Matrices are `[outputs, inputs]`, f32 as `NAME.weight` or, as `NAME.rows`, int8 with one f32 per row as `NAME.scale`.
+//! The feed-forward layer's lie band by band (`Shape::bands`). The pooled numbers are
+//! standardised by `pooled.centre` and `pooled.spread`.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,7 +18,7 @@ use super::shape::Shape;
 /// The metadata key of [`About`]; there is only one, so that the same weights make the same bytes.
 pub(super) const KEY: &str = "dragoman_fused";
 /// The layout this code reads and writes.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// What the metadata say.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +40,7 @@ pub(crate) const TABLE: &str = "encoder.embeddings.tok_embeddings";
 pub(crate) const UP: &str = "encoder.embeddings.up";
 pub(crate) const EMBEDDING_NORM: &str = "encoder.embeddings.norm";
 pub(crate) const FINAL_NORM: &str = "encoder.final_norm";
+pub(crate) const POOLED: &str = "pooled";
 pub(crate) const HEAD: &str = "head.dense";
 pub(crate) const PROJECTION: &str = "projection";
 
@@ -134,25 +136,6 @@ impl File {
         let bytes = self.bytes.get(self.find(&rows, Dtype::I8, &[outputs, inputs])?).unwrap_or_default();
         let scale = self.floats(&format!("{name}.scale"), &[outputs])?;
         Ok(Plain::Int8(bytemuck::cast_slice(bytes).to_vec(), scale))
-    }
-
-    /// A dense layer's weights and bias; int16 saves room, and is made floats here: the layer runs once per prompt.
-    pub(super) fn dense(
-        &self,
-        name: &str,
-        outputs: usize,
-        inputs: usize,
-    ) -> Result<(Vec<Line>, Vec<f32>), String> {
-        let bias = self.floats(&format!("{name}.bias"), &[outputs])?;
-        let rows = format!("{name}.rows");
-        if self.metadata.info(&rows).is_none() {
-            return Ok((to_lines(&self.floats(&format!("{name}.weight"), &[outputs, inputs])?), bias));
-        }
-        let bytes = self.bytes.get(self.find(&rows, Dtype::I16, &[outputs, inputs])?).unwrap_or_default();
-        let scale = self.floats(&format!("{name}.scale"), &[outputs])?;
-        let values = bytes.as_chunks::<2>().0.iter().map(|b| f32::from(i16::from_le_bytes(*b)));
-        let scales = scale.iter().flat_map(|scale| std::iter::repeat_n(scale, inputs));
-        Ok((to_lines(&values.zip(scales).map(|(q, scale)| q * scale).collect::<Vec<_>>()), bias))
     }
 
     /// The token table: it stays in the file's bytes, which in the filter are the module's own.

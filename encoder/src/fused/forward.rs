@@ -1,17 +1,19 @@
-//! The forward pass: tokens → table → layers → mean → projection → unit vector.
+//! The forward pass: tokens → table → layers → readout.
 //!
 //! ModernBERT (Warner et al. 2024, arXiv:2412.13663): layer norm before each half of a layer (the first layer's
 //! attention takes the embedding's norm as it is), rotary positions, global and local attention in turn, GeGLU, no biases.
 
 use super::attention::{Attention, Rope, Scratch};
 use super::file::{self, File, Table};
-use super::lines::{Line, grow, lines, to_lines};
+use super::known::Known;
+use super::lines::{Line, grow, lines};
 use super::matrix::{Matrix, gated, in_order};
-use super::pointwise::{gelu, layer_norm};
+use super::pointwise::layer_norm;
+use super::readout::{Pooled, Readout};
 use super::rows::{BLOCK, Rows};
 use super::shape::Shape;
-use super::simd::{Simd, vectors, vectors_mut};
-use super::sink::{Add, Gate, Put};
+use super::simd::Simd;
+use super::sink::{Add, Gate, Put, Scatter};
 
 /// The weights, packed for one kind of processor.
 #[derive(Debug)]
@@ -22,8 +24,7 @@ pub(super) struct Model<S> {
     embedding_norm: Vec<Line>,
     layers: Vec<Layer<S>>,
     final_norm: Vec<Line>,
-    head: Option<Dense>,
-    projection: Dense,
+    readout: Readout<S>,
 }
 
 #[derive(Debug)]
@@ -43,13 +44,6 @@ struct Band<S> {
     wo: Matrix<S>,
 }
 
-/// A layer that runs once per prompt: `[outputs, inputs]` and a bias, in f32.
-#[derive(Debug)]
-struct Dense {
-    weight: Vec<Line>,
-    bias: Vec<f32>,
-}
-
 /// All memory of a run; it grows with the longest prompt so far and is used again.
 #[derive(Debug)]
 pub(super) struct Arena {
@@ -58,7 +52,11 @@ pub(super) struct Arena {
     /// The residual stream, `[tokens, hidden]`.
     stream: Vec<Line>,
     qkv: Vec<Line>,
+    known: Known,
+    /// Places of the tokens that are not known.
+    unknown: Vec<usize>,
     attention: Scratch,
+    pooled: Pooled,
     /// What is multiplied, and in the gated layer what comes of it.
     rows: [Rows; 2],
 }
@@ -70,6 +68,9 @@ impl Arena {
             local: Rope::new(shape.local_rope_theta, shape.head_size()),
             stream: Vec::new(),
             qkv: Vec::new(),
+            known: Known::new(4 * shape.hidden, int8),
+            unknown: Vec::new(),
+            pooled: Pooled::default(),
             attention: Scratch::new(int8),
             rows: Default::default(),
         }
@@ -110,16 +111,12 @@ impl<S: Simd> Model<S> {
                     .collect::<Result<_, _>>()?,
             })
         };
-        let dense = |name: &str, outputs: usize, inputs: usize| {
-            file.dense(name, outputs, inputs).map(|(weight, bias)| Dense { weight, bias })
-        };
         Ok(Self {
             up: (shape.embedding_rank != d).then(|| matrix(file::UP, d, shape.embedding_rank)).transpose()?,
             embedding_norm: norm(file::EMBEDDING_NORM.into())?,
             layers: (0..shape.layers).map(layer).collect::<Result<_, _>>()?,
             final_norm: norm(file::FINAL_NORM.into())?,
-            head: (shape.head > 0).then(|| dense(file::HEAD, shape.head, d)).transpose()?,
-            projection: dense(file::PROJECTION, shape.output, d + shape.head)?,
+            readout: Readout::load(&file, &shape)?,
             shape,
             table: file.table()?,
         })
@@ -141,35 +138,78 @@ impl<S: Simd> Model<S> {
         arena.local.reach(count);
         grow(&mut arena.stream, count * lines(self.shape.hidden), Line::ZERO);
         grow(&mut arena.qkv, count * lines(3 * self.shape.hidden), Line::ZERO);
-        self.embed(ids, count, arena)?;
+        arena.pooled.start(self.shape.pooled() + self.shape.head);
+        self.begin(ids, count, arena)?;
         for (i, layer) in self.layers.iter().enumerate() {
             self.attend(i, layer, (ids.len(), count), arena);
-            self.feed(layer, count, arena);
+            self.feed(layer, (ids.len(), count), arena);
         }
-        Some(self.pool(ids.len(), arena))
+        let [rows, _] = &mut arena.rows;
+        self.norm(&arena.stream, &self.final_norm, rows.lay(count, self.shape.hidden));
+        arena.pooled.add::<S>(rows.lines(), self.shape.hidden, ids.len());
+        Some(self.readout.embed(ids.len(), self.shape.output, &mut arena.pooled, &mut arena.rows))
     }
 
-    /// Tokens to the residual stream.
+    /// Tokens to the residual stream and the first layer's queries, keys and values.
     #[inline(always)]
-    fn embed(&self, ids: &[u32], count: usize, arena: &mut Arena) -> Option<()> {
-        let (d, rank) = (self.shape.hidden, self.shape.embedding_rank);
-        let [rows, wide] = &mut arena.rows;
-        let found = rows.lay(count, rank);
-        found.fill(Line::ZERO);
-        for (row, id) in found.chunks_exact_mut(lines(rank)).zip(ids) {
-            self.table.row(*id as usize, bytemuck::must_cast_slice_mut(row))?;
-        }
-        let embedded = match &self.up {
-            Some(up) => {
-                rows.settle::<S>(up.int8(), None);
-                let grid = wide.lay(count, d);
-                up.multiply(rows, Put { grid, stride: lines(d) });
-                wide
+    fn begin(&self, ids: &[u32], count: usize, arena: &mut Arena) -> Option<()> {
+        let d = lines(self.shape.hidden);
+        let Arena { stream, qkv, known, unknown, rows, .. } = arena;
+        unknown.clear();
+        let each = stream.chunks_exact_mut(d).zip(qkv.chunks_exact_mut(3 * d)).take(count).enumerate();
+        for (place, (x, qkv)) in each {
+            match ids.get(place) {
+                Some(id) if !known.recall(*id, [x, qkv]) => unknown.push(place),
+                Some(_) => {}
+                None => {
+                    x.fill(Line::ZERO);
+                    qkv.fill(Line::ZERO);
+                }
             }
-            None => rows,
-        };
-        self.norm(embedded.lines(), &self.embedding_norm, &mut arena.stream);
+        }
+        let embedded = self.embed(ids, unknown, rows)?;
+        for (row, place) in embedded.lines().chunks_exact(d).zip(&*unknown) {
+            let to = stream.get_mut(place * d..(place + 1) * d).unwrap_or_default();
+            to.iter_mut().zip(row).for_each(|(to, x)| *to = *x);
+        }
+        if let Some(first) = self.layers.first() {
+            embedded.settle::<S>(first.qkv.int8(), None);
+            first.qkv.multiply(embedded, Scatter { grid: qkv, stride: 3 * d, places: unknown });
+        }
+        for place in &*unknown {
+            let x = stream.get_mut(place * d..(place + 1) * d).unwrap_or_default();
+            let qkv = qkv.get_mut(place * 3 * d..(place + 1) * 3 * d).unwrap_or_default();
+            known.keep(*ids.get(*place)?, [x, qkv]);
+        }
         Some(())
+    }
+
+    /// The embedded tokens of these places, after the norm.
+    #[inline(always)]
+    fn embed<'a>(
+        &self,
+        ids: &[u32],
+        places: &[usize],
+        [one, two]: &'a mut [Rows; 2],
+    ) -> Option<&'a mut Rows> {
+        let (d, rank) = (self.shape.hidden, self.shape.embedding_rank);
+        let count = places.len().next_multiple_of(BLOCK);
+        let found = one.lay(count, rank);
+        found.fill(Line::ZERO);
+        for (row, place) in found.chunks_exact_mut(lines(rank)).zip(places) {
+            self.table.row(*ids.get(*place)? as usize, bytemuck::must_cast_slice_mut(row))?;
+        }
+        let (from, to) = match &self.up {
+            Some(up) => {
+                one.settle::<S>(up.int8(), None);
+                let grid = two.lay(count, d);
+                up.multiply(one, Put { grid, stride: lines(d) });
+                (two, one)
+            }
+            None => (one, two),
+        };
+        self.norm(from.lines(), &self.embedding_norm, to.lay(count, d));
+        Some(to)
     }
 
     /// Row by row.
@@ -181,92 +221,42 @@ impl<S: Simd> Model<S> {
         }
     }
 
-    /// The first half of a layer.
+    /// The first half of a layer; what the first one's begins with, [`Self::begin`] has made.
     #[inline(always)]
     fn attend(&self, i: usize, layer: &Layer<S>, (tokens, count): (usize, usize), arena: &mut Arena) {
-        let d = lines(self.shape.hidden);
+        let d = self.shape.hidden;
         let [rows, _] = &mut arena.rows;
-        let laid = rows.lay(count, self.shape.hidden);
-        match &layer.attention_norm {
-            Some(weight) => self.norm(&arena.stream, weight, laid),
-            None => laid.iter_mut().zip(&arena.stream).for_each(|(to, x)| *to = *x),
+        if let Some(weight) = &layer.attention_norm {
+            self.norm(&arena.stream, weight, rows.lay(count, d));
+            rows.settle::<S>(layer.qkv.int8(), None);
+            layer.qkv.multiply(rows, Put { grid: &mut arena.qkv, stride: lines(3 * d) });
         }
-        rows.settle::<S>(layer.qkv.int8(), None);
-        layer.qkv.multiply(rows, Put { grid: &mut arena.qkv, stride: 3 * d });
         let window = self.shape.window(i);
         let rope = if window.is_some() { &arena.local } else { &arena.global };
         let attention = Attention { shape: &self.shape, rope, window, tokens };
-        attention.run::<S>(&arena.qkv, rows.lay(count, self.shape.hidden), &mut arena.attention);
+        attention.run::<S>(&arena.qkv, rows.lay(count, d), &mut arena.attention);
+        if self.shape.readout {
+            arena.pooled.add::<S>(rows.lines(), d, tokens);
+        }
         rows.settle::<S>(layer.attention_out.int8(), None);
-        layer.attention_out.multiply(rows, Add { grid: &mut arena.stream, stride: d });
+        layer.attention_out.multiply(rows, Add { grid: &mut arena.stream, stride: lines(d) });
     }
 
     /// The second half: `Wo (gelu(a) · b)` for `[a, b] = Wi x`, band by band of the inner channels.
     #[inline(always)]
-    fn feed(&self, layer: &Layer<S>, count: usize, arena: &mut Arena) {
-        let d = lines(self.shape.hidden);
+    fn feed(&self, layer: &Layer<S>, (tokens, count): (usize, usize), arena: &mut Arena) {
+        let d = self.shape.hidden;
         let [rows, gated] = &mut arena.rows;
-        self.norm(&arena.stream, &layer.mlp_norm, rows.lay(count, self.shape.hidden));
+        self.norm(&arena.stream, &layer.mlp_norm, rows.lay(count, d));
         rows.settle::<S>(layer.feed.iter().any(|band| band.wi.int8()), None);
         for Band { wi, wo } in &layer.feed {
             let grid = gated.lay(count, wo.inputs());
             wi.multiply(rows, Gate { grid, stride: lines(wo.inputs()) });
+            if self.shape.readout {
+                arena.pooled.add::<S>(gated.lines(), wo.inputs(), tokens);
+            }
             gated.settle::<S>(wo.int8(), None);
-            wo.multiply(gated, Add { grid: &mut arena.stream, stride: d });
+            wo.multiply(gated, Add { grid: &mut arena.stream, stride: lines(d) });
         }
-    }
-
-    /// The mean of the tokens after the last norm, projected, of unit length.
-    #[inline(always)]
-    fn pool(&self, tokens: usize, arena: &mut Arena) -> Vec<f32> {
-        let d = lines(self.shape.hidden);
-        let [rows, _] = &mut arena.rows;
-        let (mean, normed) = rows.lay(2, self.shape.hidden).split_at_mut(d);
-        mean.fill(Line::ZERO);
-        for row in arena.stream.chunks_exact(d).take(tokens) {
-            layer_norm::<S>(row, &self.final_norm, self.shape.norm_eps, normed);
-            for (mean, x) in vectors_mut::<S>(mean).iter_mut().zip(vectors::<S>(normed)) {
-                let next = S::fma(S::load(x), S::splat(1.0 / tokens as f32), S::load(mean));
-                S::store(mean, next);
-            }
-        }
-        let mut pooled = mean.to_vec();
-        if let Some(head) = &self.head {
-            let mut made = to_lines(&head.apply::<S>(mean));
-            for x in vectors_mut::<S>(&mut made) {
-                S::store(x, gelu::<S>(S::load(x)));
-            }
-            pooled.extend(made);
-        }
-        let mut embedding = self.projection.apply::<S>(&pooled);
-        let scale = 1.0 / (embedding.iter().map(|x| x * x).sum::<f32>() + 1e-12).sqrt();
-        embedding.iter_mut().for_each(|x| *x *= scale);
-        embedding
-    }
-}
-
-impl Dense {
-    #[inline(always)]
-    fn apply<S: Simd>(&self, x: &[Line]) -> Vec<f32> {
-        let mut out = self.bias.clone();
-        let x = vectors::<S>(x);
-        let (fours, rest) = x.as_chunks::<4>();
-        for (out, row) in out.iter_mut().zip(vectors::<S>(&self.weight).chunks_exact(x.len().max(1))) {
-            // A sum waits for the one before it, four of them wait together.
-            let mut totals = [S::splat(0.0); 4];
-            let mut add = |x: &[S::Floats], w: &[S::Floats]| {
-                for ((total, w), x) in totals.iter_mut().zip(w).zip(x) {
-                    *total = S::fma(S::load(w), S::load(x), *total);
-                }
-            };
-            let (row_fours, row_rest) = row.as_chunks::<4>();
-            for (x, w) in fours.iter().zip(row_fours) {
-                add(x, w);
-            }
-            add(rest, row_rest);
-            let [a, b, c, d] = totals;
-            *out += S::sum(S::add(S::add(a, b), S::add(c, d)));
-        }
-        out
     }
 }

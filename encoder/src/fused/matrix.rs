@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::lines::Line;
-use super::panels::{Panels, Sink, Window, multiply, width};
+use super::panels::{Panels, Sink, Window, multiply, multiply_two, width};
 use super::rows::Rows;
 use super::simd::Simd;
 
@@ -78,6 +78,13 @@ impl<S: Simd> Matrix<S> {
     pub(super) fn multiply(&self, rows: &Rows, sink: impl Sink<S>) {
         let window = Window { panels: 0..self.outputs.div_ceil(width::<S>()), inputs: 0..self.inputs };
         multiply::<S>(&rows.all(), &self.panels, self.inputs, window, sink);
+    }
+
+    /// Hands the product of the first two rows to `sink`.
+    #[inline(always)]
+    pub(super) fn multiply_two(&self, rows: &Rows, sink: impl Sink<S>) {
+        let window = Window { panels: 0..self.outputs.div_ceil(width::<S>()), inputs: 0..self.inputs };
+        multiply_two::<S>(&rows.all(), &self.panels, window, sink);
     }
 }
 

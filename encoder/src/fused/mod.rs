@@ -6,10 +6,12 @@
 mod attention;
 pub(crate) mod file;
 mod forward;
+mod known;
 mod lines;
 mod matrix;
 mod panels;
 mod pointwise;
+mod readout;
 mod rows;
 mod shape;
 mod simd;

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::lines::{ByteLine, LINE, Line, grow};
-use super::rows::Part;
+use super::rows::{Part, Step};
 use super::simd::{Simd, vectors};
 use super::tile;
 
@@ -117,23 +117,79 @@ fn multiply_by<S: Simd, const R: usize>(
         }
         Panels::Int8 { quads, scale, sums } => {
             let quads = bytemuck::must_cast_slice::<ByteLine, S::Quads>(quads).as_chunks::<2>().0;
-            let (scale, sums) =
-                (vectors::<S>(scale).as_chunks::<2>().0, vectors::<S>(sums).as_chunks::<2>().0);
-            let panels = quads.chunks_exact(inputs / 4).zip(scale.iter().zip(sums)).enumerate();
-            for (p, (panel, (scale, sums))) in panels.take(window.panels.end).skip(window.panels.start) {
+            let terms =
+                vectors::<S>(scale).as_chunks::<2>().0.iter().zip(vectors::<S>(sums).as_chunks::<2>().0);
+            let panels = quads.chunks_exact(inputs / 4).zip(terms).enumerate();
+            for (p, (panel, terms)) in panels.take(window.panels.end).skip(window.panels.start) {
                 let panel = panel.get(from / 4..to / 4).unwrap_or_default();
-                let [scale, sums] = [scale, sums].map(|pair| [S::load(&pair[0]), S::load(&pair[1])]);
+                let terms = load_terms::<S>(terms);
                 let blocks = rows.quads.as_chunks::<R>().0.chunks_exact(rows.width / 4);
                 for ((block, a), steps) in blocks.enumerate().zip(rows.steps.as_chunks::<R>().0) {
                     let dots = tile::quads::<S, R>(a, panel);
-                    for ((r, [x, y]), step) in dots.into_iter().enumerate().zip(steps) {
-                        let (by, low) = (S::splat(step.step), S::splat(step.low));
-                        let x = S::fma(S::mul(S::to_float(x), by), scale[0], S::mul(low, sums[0]));
-                        let y = S::fma(S::mul(S::to_float(y), by), scale[1], S::mul(low, sums[1]));
-                        sink.take(block * R + r, p, [x, y]);
+                    for ((r, dots), step) in dots.into_iter().enumerate().zip(steps) {
+                        sink.take(block * R + r, p, in_floats::<S>(dots, *step, terms));
                     }
                 }
             }
         }
     }
+}
+
+/// Hands the products of the first two rows and all panels to `sink`: [`multiply`] for what has only two.
+#[inline(always)]
+pub(super) fn multiply_two<S: Simd>(
+    rows: &Part<'_>,
+    panels: &Panels,
+    window: Window,
+    mut sink: impl Sink<S>,
+) {
+    match S::ROWS {
+        8 => multiply_two_of::<S, 8>(rows, panels, window, &mut sink),
+        _ => multiply_two_of::<S, 4>(rows, panels, window, &mut sink),
+    }
+}
+
+#[inline(always)]
+fn multiply_two_of<S: Simd, const R: usize>(
+    rows: &Part<'_>,
+    panels: &Panels,
+    window: Window,
+    sink: &mut impl Sink<S>,
+) {
+    let inputs = window.inputs.end;
+    let Panels::Int8 { quads, scale, sums } = panels else {
+        return multiply_by::<S, R>(rows, panels, inputs, window, sink);
+    };
+    let quads = bytemuck::must_cast_slice::<ByteLine, S::Quads>(quads).as_chunks::<2>().0;
+    let terms: (&[[S::Floats; 2]], _) = (vectors::<S>(scale).as_chunks().0, vectors::<S>(sums).as_chunks().0);
+    let panel = |p: usize| quads.get(p * inputs / 4..(p + 1) * inputs / 4);
+    let Some(steps) = rows.steps.get(..2) else { return };
+    for first in window.panels.clone().step_by(2) {
+        let Some(one) = panel(first) else { return };
+        // The last panel may have none beside it.
+        let second = if first + 1 < window.panels.end { first + 1 } else { first };
+        let products = tile::two_rows::<S, R>(rows.quads.as_chunks().0, [one, panel(second).unwrap_or(one)]);
+        for ((r, products), step) in products.into_iter().enumerate().zip(steps) {
+            for (p, dots) in [first, second].into_iter().zip(products) {
+                let Some(terms) = terms.0.get(p).zip(terms.1.get(p)) else { return };
+                sink.take(r, p, in_floats::<S>(dots, *step, load_terms::<S>(terms)));
+            }
+        }
+    }
+}
+
+/// Scales and sums of one panel's outputs.
+#[inline(always)]
+fn load_terms<S: Simd>((scale, sums): (&[S::Floats; 2], &[S::Floats; 2])) -> [[S::F; 2]; 2] {
+    [scale, sums].map(|pair| [S::load(&pair[0]), S::load(&pair[1])])
+}
+
+/// `scale · (step · Σ uq + low · Σ q)`
+#[inline(always)]
+fn in_floats<S: Simd>([x, y]: [S::I; 2], step: Step, [scale, sums]: [[S::F; 2]; 2]) -> [S::F; 2] {
+    let (by, low) = (S::splat(step.step), S::splat(step.low));
+    [
+        S::fma(S::mul(S::to_float(x), by), scale[0], S::mul(low, sums[0])),
+        S::fma(S::mul(S::to_float(y), by), scale[1], S::mul(low, sums[1])),
+    ]
 }

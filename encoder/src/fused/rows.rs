@@ -64,6 +64,20 @@ impl Rows {
         }
     }
 
+    /// Two rows for what one row needs more than seven bits of: after `settle`, the second becomes what rounding took from
+    /// the first, and is quantised in its turn. The sum of their products is the product.
+    #[inline(always)]
+    pub(super) fn settle_rest<S: Simd>(&mut self, int8: bool) {
+        let Some(Step { step, low, .. }) = self.steps.first().copied().filter(|_| int8) else { return };
+        let numbers = bytemuck::must_cast_slice_mut::<Line, f32>(&mut self.floats);
+        let Some((first, rest)) = numbers.split_at_mut_checked(self.width) else { return };
+        let rounded = self.quads.iter().step_by(S::ROWS).flatten();
+        for ((rest, x), u) in rest.iter_mut().zip(first).zip(rounded) {
+            *rest = *x - (step * f32::from(*u) + low);
+        }
+        self.settle::<S>(int8, None);
+    }
+
     /// All rows as lines.
     pub(super) fn lines(&self) -> &[Line] {
         self.floats.get(..self.count * lines(self.width)).unwrap_or_default()

@@ -35,6 +35,9 @@ pub(crate) struct Shape {
     pub(crate) local_rope_theta: f32,
     /// Width of the dense layer (GELU) whose numbers go into the projection beside the pooled ones; 0: there is none.
     pub(crate) head: usize,
+    /// Whether the pooled vector also holds what the layers' matrices are given on their way back to the residual stream.
+    #[serde(default)]
+    pub(crate) readout: bool,
     /// Numbers of the embedding.
     pub(crate) output: usize,
 }
@@ -105,6 +108,12 @@ impl Shape {
             }
         }
         Ok(())
+    }
+
+    /// Numbers of the pooled vector: the mean over the tokens of what the last norm gives and, with `readout`, for each
+    /// layer of attention's mix and of the gated numbers.
+    pub(crate) fn pooled(&self) -> usize {
+        self.hidden + if self.readout { self.layers * (self.hidden + self.intermediate) } else { 0 }
     }
 
     /// Width of a head.

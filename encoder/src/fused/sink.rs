@@ -12,6 +12,13 @@ pub(super) struct Put<'a> {
     pub(super) stride: usize,
 }
 
+/// Rows of `stride` lines, of which row r of the product is written to row `places[r]`; those without a place are left out.
+pub(super) struct Scatter<'a> {
+    pub(super) grid: &'a mut [Line],
+    pub(super) stride: usize,
+    pub(super) places: &'a [usize],
+}
+
 /// Rows of `stride` lines that are added to.
 pub(super) struct Add<'a> {
     pub(super) grid: &'a mut [Line],
@@ -53,6 +60,16 @@ impl<S: Simd> Sink<S> for Put<'_> {
     #[inline(always)]
     fn take(&mut self, row: usize, panel: usize, product: [S::F; 2]) {
         for (slot, x) in place::<S>(self.grid, self.stride, row, panel).iter_mut().zip(product) {
+            S::store(slot, x);
+        }
+    }
+}
+
+impl<S: Simd> Sink<S> for Scatter<'_> {
+    #[inline(always)]
+    fn take(&mut self, row: usize, panel: usize, product: [S::F; 2]) {
+        let Some(row) = self.places.get(row) else { return };
+        for (slot, x) in place::<S>(self.grid, self.stride, *row, panel).iter_mut().zip(product) {
             S::store(slot, x);
         }
     }

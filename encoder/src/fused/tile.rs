@@ -1,4 +1,4 @@
-//! The inner loops: R rows by one panel of two vectors, all sums in registers.
+//! The inner loops: R rows by one panel of two vectors, or two rows by two panels; all sums in registers.
 
 use super::simd::Simd;
 
@@ -30,6 +30,25 @@ pub(super) fn quads<S: Simd, const R: usize>(a: &[[[u8; 4]; R]], panel: &[[S::Qu
         for (sums, a) in sums.iter_mut().zip(a) {
             let a = S::splat_quad(*a);
             *sums = [S::dot(sums[0], a, x), S::dot(sums[1], a, y)];
+        }
+    }
+    sums
+}
+
+/// The first two of R rows by two panels: as many sums at a time as four rows have with one, for what has no four rows.
+#[inline(always)]
+pub(super) fn two_rows<S: Simd, const R: usize>(
+    a: &[[[u8; 4]; R]],
+    panels: [&[[S::Quads; 2]]; 2],
+) -> [[[S::I; 2]; 2]; 2] {
+    let mut sums = [[[S::zero(); 2]; 2]; 2];
+    for ((a, one), two) in a.iter().zip(panels[0]).zip(panels[1]) {
+        let weights = [one, two].map(|[x, y]| [S::load_quads(x), S::load_quads(y)]);
+        for (sums, a) in sums.iter_mut().zip(a) {
+            let a = S::splat_quad(*a);
+            for (sums, [x, y]) in sums.iter_mut().zip(weights) {
+                *sums = [S::dot(sums[0], a, x), S::dot(sums[1], a, y)];
+            }
         }
     }
     sums

@@ -18,14 +18,12 @@ pub(crate) struct Tensor {
 pub(crate) enum Values {
     Float(Vec<f32>),
     Int8(Vec<i8>),
-    Int16(Vec<i16>),
 }
 
 impl Tensor {
     fn bytes(&self) -> (Dtype, Vec<u8>) {
         match &self.values {
             Values::Float(v) => (Dtype::F32, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
-            Values::Int16(v) => (Dtype::I16, v.iter().flat_map(|x| x.to_le_bytes()).collect()),
             Values::Int8(v) => (Dtype::I8, bytemuck::cast_slice(v).to_vec()),
         }
     }

@@ -180,6 +180,8 @@ def main():
     parser.add_argument("--dragoman", default="target/release/dragoman")
     parser.add_argument("--out", type=pathlib.Path)
     args = parser.parse_args()
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)  # now, and not after all the runs
     with tempfile.TemporaryDirectory() as temporary:
         bench = Bench(args.dragoman, args.data, args.seeds, pathlib.Path(temporary))
         bench.lines.append(f"dragoman simulate, {args.seeds} seeds, bandit feedback only; MISS: not reached")

@@ -313,6 +313,13 @@ fn shape(properties: &HashMap<&str, &str>, tensors: &HashMap<&str, &TensorProto>
         dims(&["rows", "weight"].map(|part| format!("{}.{part}", file::TABLE)))?;
     let [output, _] = dims(&[format!("{}.weight", file::PROJECTION)])?;
     let head = dims(&[format!("{}.weight", file::HEAD)]).map_or(0, |[outputs, _]| outputs);
+    let readout = match properties.get("readout") {
+        None | Some(&"False") => false,
+        Some(&"True") => true,
+        Some(other) => {
+            return Err(format!("its metadata say `readout: {other}`, which is neither True nor False"));
+        }
+    };
     Ok(Shape {
         vocabulary,
         embedding_rank,
@@ -326,7 +333,7 @@ fn shape(properties: &HashMap<&str, &str>, tensors: &HashMap<&str, &TensorProto>
         global_rope_theta: read(properties, "global_rope_theta")?,
         local_rope_theta: read(properties, "local_rope_theta")?,
         head,
-        readout: properties.get("readout").is_some_and(|text| *text == "True"),
+        readout,
         output,
     })
 }

@@ -77,11 +77,19 @@ fn a_weight_too_many_is_named() {
 #[test]
 fn metadata_that_do_not_fit_the_graph_are_found_by_running_both() {
     for (key, value) in
-        [("heads", "6"), ("local_attention", "16"), ("global_every", "3"), ("global_rope_theta", "10000.0")]
+        [("heads", "4"), ("local_attention", "16"), ("global_every", "3"), ("global_rope_theta", "10000.0")]
     {
         let why = refused(|m| say(m, key, value));
         assert!(why.contains("computes something else"), "{key}: {why}");
     }
+}
+
+#[test]
+fn a_readout_that_is_neither_there_nor_not_is_a_sentence() {
+    let why = refused(|m| say(m, "readout", "wide"));
+    assert!(why.contains("`readout: wide`, which is neither True nor False"), "{why}");
+    let why = refused(|m| say(m, "readout", "False"));
+    assert!(why.contains("pooled.centre is [1280] and should be [128]"), "{why}");
 }
 
 #[test]

@@ -51,10 +51,10 @@ impl Known {
             return false;
         };
         let numbers = self.numbers.get(place * self.width..).unwrap_or_default();
-        let (mut quarters, _) = numbers.as_chunks::<LINE>();
+        let (mut pieces, _) = numbers.as_chunks::<LINE>();
         for (to, scale) in to.into_iter().zip(scales) {
-            let (mine, rest) = quarters.split_at_checked(to.len()).unwrap_or_default();
-            quarters = rest;
+            let (mine, rest) = pieces.split_at_checked(to.len()).unwrap_or_default();
+            pieces = rest;
             for (to, numbers) in to.iter_mut().zip(mine) {
                 to.0 = numbers.map(|q| f32::from(q) * scale);
             }
@@ -69,10 +69,10 @@ impl Known {
         let Some(known) = self.places.get_mut(place) else { return };
         known.token = token;
         let numbers = self.numbers.get_mut(place * self.width..).unwrap_or_default();
-        let (mut quarters, _) = numbers.as_chunks_mut::<LINE>();
+        let (mut pieces, _) = numbers.as_chunks_mut::<LINE>();
         for (row, scale) in rows.into_iter().zip(&mut known.scales) {
-            let (mine, rest) = quarters.split_at_mut_checked(row.len()).unwrap_or_default();
-            quarters = rest;
+            let (mine, rest) = pieces.split_at_mut_checked(row.len()).unwrap_or_default();
+            pieces = rest;
             let most = row.iter().flat_map(|line| line.0).fold(1e-30, |most: f32, x| most.max(x.abs()));
             *scale = most / MOST;
             let by = MOST / most;

@@ -19,13 +19,19 @@ from student import Shape, Student
 OPSET = 17
 
 
+def whole_steps(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(q, scale) with weight = q * scale, nearly: q whole within 127, one scale per row."""
+    scale = weight.abs().amax(1, keepdim=True).clamp_min(1e-8) / 127
+    return torch.round(weight / scale), scale
+
+
 class Int8Table(nn.Module):
     """A token table of int8 rows, each with one float32 scale."""
 
     def __init__(self, weight: torch.Tensor):
         super().__init__()
-        scale = weight.abs().amax(1, keepdim=True).clamp_min(1e-8) / 127
-        self.register_buffer("rows", torch.round(weight / scale).to(torch.int8))
+        rows, scale = whole_steps(weight)
+        self.register_buffer("rows", rows.to(torch.int8))
         self.register_buffer("scale", scale)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
@@ -71,8 +77,8 @@ def in_int8(dense: nn.Linear) -> nn.Linear:
     """The same with weights of 255 even steps for each output, so that int8 loses nothing. An error made after the mean
     is not averaged any more; this one costs the model some 1e-4 of its cosine to the teacher, once and for all runtimes."""
     made = copy.deepcopy(dense)
-    scale = made.weight.abs().amax(1, keepdim=True).clamp_min(1e-8) / 127
-    made.weight.data = torch.round(made.weight / scale) * scale
+    rows, scale = whole_steps(made.weight.detach())
+    made.weight.data = rows * scale
     return made
 
 

@@ -53,6 +53,10 @@ pub const SIGNAL_NAMES: [&str; SIGNALS] = [
 /// compared by their embeddings these would only count the same thing twice.
 pub const OF_EMBEDDING: std::ops::Range<usize> = 0..15;
 
+/// What a text looks like, whatever it says: its length, its lines, its shares of digits and of capitals. Named, because
+/// they are among the signals and the meta features alike.
+pub const FORM: [&str; 4] = ["prompt_length", "lines", "digit_share", "upper_share"];
+
 /// What each meta feature means, by its index after the signals.
 pub const META_NAMES: [&str; META] = [
     "bias",

@@ -88,7 +88,7 @@ impl LearnerConfig {
     pub(super) fn read(section: &Section) -> Self {
         const FEATURES: [(&str, bool); 2] = [("kernel", false), ("whole", true)];
         let learner = Self {
-            dimensions: section.whole("dimensions", 2..=512, 64) as usize,
+            dimensions: section.whole("dimensions", 8..=512, 64) as usize,
             whole_context: section.choice("features", &FEATURES, false),
             ridge: section.number("ridge", 1e-3..=1e4, 10.0),
             sharing: section.number("sharing", 0.0..=0.99, 0.5),

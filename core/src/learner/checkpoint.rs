@@ -49,6 +49,8 @@ struct SavedLandmarks {
     rows: usize,
     #[serde(with = "f32s")]
     projection: Vec<f32>,
+    #[serde(default)]
+    linear: usize,
     #[serde(with = "f32s")]
     points: Vec<f32>,
     #[serde(with = "f32s")]
@@ -83,6 +85,7 @@ impl Learner {
             Features::Landmarks(landmarks) => Some(SavedLandmarks {
                 rows: landmarks.projection().rows(),
                 projection: landmarks.projection().values().to_vec(),
+                linear: landmarks.linear(),
                 points: landmarks.points().to_vec(),
                 whitening: landmarks.whitening().to_vec(),
             }),
@@ -142,9 +145,7 @@ impl Learner {
     pub fn anew(&self, newest: &[&Context]) -> Option<Self> {
         let mut learner = self.clone();
         if let Features::Landmarks(_) = self.features {
-            let count = self.config.dimensions.saturating_sub(1);
-            let fitted = fit::fit(&self.base.projection, self.base.embedding, newest, count)?;
-            learner.features = Features::Landmarks(fitted);
+            learner.features = Features::Landmarks(fit::fit(&self.base, newest, self.config.dimensions)?);
         }
         let k = learner.features.size();
         learner.arms.values_mut().for_each(|arm| *arm = ArmStats::after(k, arm.observations()));
@@ -160,7 +161,7 @@ impl SavedLandmarks {
     fn restored(self) -> Option<Landmarks> {
         let columns = self.projection.len() / self.rows.max(1);
         let projection = Projection::new(self.rows, columns, self.projection)?;
-        Landmarks::new(projection, self.points, self.whitening)
+        Landmarks::new(projection, self.linear, self.points, self.whitening)
     }
 }
 

@@ -1,15 +1,18 @@
 //! Fits the kernel features to the prompts that really come: their centre, their spread and landmarks among them.
 #![allow(clippy::indexing_slicing)] // matrices by row: every index is below its dimension by its loop
 
+use std::ops::Range;
+
+use super::Base;
 use super::cholesky::{Cholesky, triangle};
-use crate::context::Context;
-use crate::policy::{Landmarks, Projection, kernel};
+use crate::context::{Context, FORM};
+use crate::policy::{Landmarks, kernel};
 
 /// Mean squared distance of two prompts, from the embedding and again from the other features: `κ` is about
 /// exp(−1.4) between prompts that have nothing in common, so a landmark speaks for many prompts.
 const SPREAD: f64 = 0.7;
 /// A feature that varies less than this among the prompts seen is taken to be constant…
-const CONSTANT: f64 = 0.02;
+const CONSTANT: f64 = 0.004;
 /// …and to have this standard deviation, so that the first prompt that differs is not out of all bounds.
 const UNSEEN_DEVIATION: f64 = 0.25;
 /// Added to κ(landmarks, landmarks): the standard jitter against landmarks that coincide.
@@ -19,28 +22,27 @@ const ROUNDS: usize = 8;
 /// Prompts that landmarks are fitted to, at most.
 const SAMPLE: usize = 1024;
 
-/// Features with at most `count` landmarks. `base` is P before scaling, its first `embedding` rows the embedding's.
-/// `None` without contexts, or if a number is not finite.
-pub(super) fn fit(
-    base: &Projection,
-    embedding: usize,
-    contexts: &[&Context],
-    count: usize,
-) -> Option<Landmarks> {
+/// At most `dimensions` features. `None` without contexts, or if a number is not finite.
+pub(super) fn fit(base: &Base, contexts: &[&Context], dimensions: usize) -> Option<Landmarks> {
+    let linear = FORM.len();
+    let count = dimensions.saturating_sub(linear + 1);
     let step = contexts.len().div_ceil(SAMPLE).max(1);
     let sample: Vec<&Context> = contexts.iter().step_by(step).copied().collect();
-    let raw: Vec<Vec<f32>> = sample.iter().map(|x| base.apply(x.values())).collect();
-    let (center, scale) = standardise(&raw, embedding)?;
-    let projection = base.rescaled(&center, &scale)?;
-    let points: Vec<Vec<f32>> = sample.iter().map(|x| projection.apply(x.values())).collect();
+    let raw: Vec<Vec<f32>> = sample.iter().map(|x| base.projection.apply(x.values())).collect();
+    let (center, scale) = standardise(&raw, base.embedding, linear)?;
+    let projection = base.projection.rescaled(&center, &scale)?;
+    let compared = projection.rows().checked_sub(linear)?;
+    let place = |x: &&Context| projection.apply(x.values()).into_iter().take(compared).collect();
+    let points: Vec<Vec<f32>> = sample.iter().map(place).collect();
     let landmarks = cluster(&points, count.min(points.len()));
-    let whitening = whiten(&landmarks, projection.rows())?;
-    Landmarks::new(projection, landmarks, whitening)
+    let whitening = whiten(&landmarks, compared)?;
+    Landmarks::new(projection, linear, landmarks, whitening)
 }
 
 /// Per row of P: its mean and what to multiply by. The embedding's rows share one factor, so that leading components
-/// keep their larger part; other features get their own.
-fn standardise(raw: &[Vec<f32>], embedding: usize) -> Option<(Vec<f32>, Vec<f32>)> {
+/// keep their larger part; other features get their own. The last, `linear` ones together have the variance 1: as much
+/// is expected of them as of the kernel, which is 1 between a prompt and itself.
+fn standardise(raw: &[Vec<f32>], embedding: usize, linear: usize) -> Option<(Vec<f32>, Vec<f32>)> {
     let (n, p) = (raw.len() as f64, raw.first()?.len());
     let column = |j: usize| raw.iter().map(move |row| f64::from(row[j]));
     let center: Vec<f64> = (0..p).map(|j| column(j).sum::<f64>() / n).collect();
@@ -55,13 +57,17 @@ fn standardise(raw: &[Vec<f32>], embedding: usize) -> Option<(Vec<f32>, Vec<f32>
             d => d,
         })
         .collect();
-    let energy = |rows: std::ops::Range<usize>| -> f64 {
-        rows.map(|j| variance[j] / deviation[j].powi(2)).sum::<f64>().max(1e-6)
-    };
-    let embedding = embedding.min(p);
-    let factor = [energy(0..embedding), energy(embedding..p)].map(|e| (SPREAD / (2.0 * e)).sqrt());
-    let scale = deviation.iter().enumerate().map(|(j, d)| (factor[usize::from(j >= embedding)] / d) as f32);
-    Some((center.iter().map(|c| *c as f32).collect(), scale.collect()))
+    let energy = |rows: Range<usize>| rows.map(|j| variance[j] / deviation[j].powi(2)).sum::<f64>();
+    let (embedding, compared) = (embedding.min(p), p.checked_sub(linear)?);
+    let kernel = |rows| (SPREAD / (2.0 * energy(rows).max(1e-6))).sqrt();
+    let blocks = [
+        (0..embedding, kernel(0..embedding)),
+        (embedding..compared, kernel(embedding..compared)),
+        (compared..p, energy(compared..p).max(1.0).sqrt().recip()),
+    ];
+    let scale = blocks.into_iter().flat_map(|(rows, factor)| rows.map(move |j| (j, factor)));
+    let scale = scale.map(|(j, factor)| (factor / deviation[j]) as f32).collect();
+    Some((center.iter().map(|c| *c as f32).collect(), scale))
 }
 
 /// The centres of `count` clusters, row after row (Lloyd 1982), from points evenly apart in the order they came.

@@ -47,7 +47,7 @@ pub struct Learner {
 /// What an encoder gives the learner to start with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Base {
-    /// P `[p × d]`, unscaled.
+    /// P `[p × d]`, unscaled; its last rows are [`crate::context::FORM`].
     pub projection: Projection,
     /// How many of its first rows are the embedding's.
     pub embedding: usize,
@@ -199,9 +199,7 @@ impl Learner {
     /// Fits the features to the prompts remembered and learns all observations anew in them.
     fn refit(&mut self) {
         let contexts = self.memory.contexts();
-        let count = self.config.dimensions.saturating_sub(1);
-        let fitted = fit::fit(&self.base.projection, self.base.embedding, &contexts, count);
-        let Some(landmarks) = fitted else { return };
+        let Some(landmarks) = fit::fit(&self.base, &contexts, self.config.dimensions) else { return };
         self.features = Features::Landmarks(landmarks);
         let k = self.features.size();
         self.arms.clear();

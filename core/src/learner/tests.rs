@@ -227,15 +227,15 @@ fn noisier_rewards_leave_a_wider_interval() {
     assert!(width(0.5) > 3.0 * width(0.05), "{} {}", width(0.5), width(0.05));
 }
 
-/// The bias alone, as before any prompt was seen.
+/// Of the prompt that says nothing.
 fn expected_tokens(learner: &Learner, cap: u32) -> f64 {
-    let params = alone(learner);
-    completion_tokens(params.params().score(&[crate::policy::BIAS]).length, cap)
+    let z = learner.features().apply(prompt([0.0; 2], 0.0).values());
+    completion_tokens(alone(learner).params().score(&z).length, cap)
 }
 
 #[test]
 fn the_output_length_is_learned_and_capped() {
-    // One feature and no landmark: that of a learner of at most one dimension.
+    // A learner of at most one dimension has no landmark.
     let mut learner = kernel(1, 0.0, None);
     for _ in 0..2000 {
         observe(&mut learner, A, &prompt([0.0; 2], 0.0), 1.0, Some(1000));
@@ -261,8 +261,32 @@ fn the_predicted_length_is_the_mean_that_dollars_need_and_not_the_median() {
 }
 
 #[test]
+fn what_length_means_is_learned_as_a_trend_that_goes_on_beyond_the_lengths_seen() {
+    let of_length = |embedding: [f32; 2], prompt_chars: u32| {
+        let facts = RequestFacts { prompt_chars, ..Default::default() };
+        Arc::new(Context::new(Some(&embedding), 2, &Signals::default(), &facts))
+    };
+    let mut learner = kernel(64, 0.0, None);
+    for (i, x) in (0u32..).zip(prompts(300)) {
+        // From 50 to 800 characters; each doubling costs 0.1.
+        let doublings = (i * 37 % 100) as f32 / 25.0;
+        let length = (50.0 * libm::exp2f(doublings)) as u32;
+        let x = of_length([x.values()[0], x.values()[1]], length);
+        observe(&mut learner, A, &x, 0.9 - 0.1 * f64::from(doublings), None);
+    }
+    let params = alone(&learner);
+    let reward = |length| {
+        let z = learner.features().apply(of_length([0.1, 0.2], length).values());
+        params.params().score(&z).reward
+    };
+    assert!((reward(200) - 0.7).abs() < 0.03, "{}", reward(200));
+    // By the trend 0.3; a kernel alone goes back towards the mean, 0.7.
+    assert!(reward(3200) < 0.55, "{}", reward(3200));
+}
+
+#[test]
 fn a_new_route_starts_from_what_the_others_learned() {
-    let mut learner = kernel(16, 0.5, None);
+    let mut learner = kernel(20, 0.5, None);
     for x in prompts(400) {
         let code = f64::from(x.values()[2 + 15]);
         observe(&mut learner, A, &x, code, None);

@@ -5,10 +5,13 @@
 //! "Using the Nyström method to speed up kernel machines"):
 //!
 //! ```text
-//! z = [ L⁻¹ κ(u, landmarks) | BIAS ],   κ(landmarks, landmarks) = LLᵀ
+//! z = [ L⁻¹ κ(u, landmarks) | v | BIAS ],   κ(landmarks, landmarks) = LLᵀ
 //! ```
 //!
-//! Then `zᵀz′ ≈ κ(u, u′) + BIAS²`, and ridge regression in z is kernel regression. It costs one exponential a landmark.
+//! Then `zᵀz′ ≈ κ(u, u′) + vᵀv′ + BIAS²`, and ridge regression in z is kernel regression. It costs one exponential a
+//! landmark. v is the form of the text ([`crate::context::FORM`]), standardised: that longer prompts are harder is true of
+//! all of them, and a kernel would have to find it out anew around each landmark (Duvenaud et al. 2011, "Additive
+//! Gaussian processes").
 
 use super::lanes::dot;
 use super::projection::Projection;
@@ -16,6 +19,9 @@ use super::projection::Projection;
 /// Value of the constant feature: a route's mean costs the ridge 1/100 of what another feature costs it, so it is
 /// known after a few observations.
 pub const BIAS: f32 = 10.0;
+
+/// v stays within this: about four standard deviations, so that no odd prompt outweighs all others.
+const LINEAR_LIMIT: f32 = 2.0;
 
 /// From a context to features.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,11 +32,13 @@ pub enum Features {
     Landmarks(Landmarks),
 }
 
-/// P, the landmarks and L⁻¹.
+/// P, the landmarks and L⁻¹. The last rows of P give v, the others u.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Landmarks {
     projection: Projection,
-    /// `[m × p]`, row-major.
+    /// How many rows of P give v.
+    linear: usize,
+    /// `[m × (p − linear)]`, row-major.
     points: Vec<f32>,
     /// ‖point‖², `[m]`.
     norms: Vec<f32>,
@@ -45,7 +53,7 @@ impl Features {
     pub fn size(&self) -> usize {
         match self {
             Self::Whole(d) => *d,
-            Self::Landmarks(landmarks) => landmarks.count() + 1,
+            Self::Landmarks(landmarks) => landmarks.count() + landmarks.linear + 1,
         }
     }
 
@@ -71,16 +79,16 @@ impl Features {
 impl Landmarks {
     /// No landmark yet: z is the bias alone, so every prompt looks alike until some have been seen.
     pub fn none(projection: Projection) -> Self {
-        Self { projection, points: vec![], norms: vec![], whitening: vec![] }
+        Self { projection, linear: 0, points: vec![], norms: vec![], whitening: vec![] }
     }
 
-    /// From parts; `None` unless the shapes fit and all is finite. `points` is `[m × p]`, `whitening` `[m × m]`.
-    pub fn new(projection: Projection, points: Vec<f32>, whitening: Vec<f32>) -> Option<Self> {
-        let p = projection.rows();
-        let norms: Vec<f32> = points.chunks_exact(p).map(|c| dot(c, c)).collect();
-        let fits = points.len() == norms.len() * p && whitening.len() == norms.len().checked_pow(2)?;
+    /// From parts; `None` unless the shapes fit and all is finite. `points` is `[m × (p − linear)]`, `whitening` `[m × m]`.
+    pub fn new(projection: Projection, linear: usize, points: Vec<f32>, whitening: Vec<f32>) -> Option<Self> {
+        let compared = projection.rows().checked_sub(linear).filter(|rows| *rows > 0)?;
+        let norms: Vec<f32> = points.chunks_exact(compared).map(|c| dot(c, c)).collect();
+        let fits = points.len() == norms.len() * compared && whitening.len() == norms.len().checked_pow(2)?;
         let finite = points.iter().chain(&whitening).chain(&norms).all(|v| v.is_finite());
-        (fits && finite).then_some(Self { projection, points, norms, whitening })
+        (fits && finite).then_some(Self { projection, linear, points, norms, whitening })
     }
 
     /// P `[p × d]`: from a context to the standardised coordinates the kernel compares.
@@ -88,7 +96,12 @@ impl Landmarks {
         &self.projection
     }
 
-    /// `[m × p]`.
+    /// How many of P's rows, the last ones, are features as they are.
+    pub fn linear(&self) -> usize {
+        self.linear
+    }
+
+    /// `[m × (p − linear)]`.
     pub fn points(&self) -> &[f32] {
         &self.points
     }
@@ -104,10 +117,13 @@ impl Landmarks {
     }
 
     fn apply(&self, x: &[f32]) -> Vec<f32> {
-        let near = kernel(&self.points, &self.norms, &self.projection.apply(x));
+        let mut u = self.projection.apply(x);
+        let v = u.split_off(u.len().saturating_sub(self.linear));
+        let near = kernel(&self.points, &self.norms, &u);
         let rows = self.whitening.chunks_exact(near.len().max(1)).enumerate();
         let within = |row: &[f32], i: usize| dot(row.get(..=i).unwrap_or_default(), &near);
-        rows.map(|(i, row)| within(row, i)).chain([BIAS]).collect()
+        let form = v.into_iter().map(|v| v.clamp(-LINEAR_LIMIT, LINEAR_LIMIT));
+        rows.map(|(i, row)| within(row, i)).chain(form).chain([BIAS]).collect()
     }
 }
 
@@ -136,22 +152,37 @@ mod tests {
 
     #[test]
     fn one_landmark_measures_nearness() {
-        let features = Features::Landmarks(Landmarks::new(identity(2), vec![1.0, 0.0], vec![1.0]).unwrap());
+        let features =
+            Features::Landmarks(Landmarks::new(identity(2), 0, vec![1.0, 0.0], vec![1.0]).unwrap());
         assert_eq!(features.apply(&[1.0, 0.0]), [1.0, BIAS]);
         assert!((features.apply(&[0.0, 1.0])[0] - libm::expf(-2.0)).abs() < 1e-6);
     }
 
     #[test]
+    fn the_last_rows_are_features_as_they_are_but_bounded_and_no_kernel_sees_them() {
+        let landmarks = Landmarks::new(identity(3), 1, vec![1.0, 0.0], vec![1.0]).unwrap();
+        let features = Features::Landmarks(landmarks);
+        assert_eq!(features.size(), 3);
+        assert_eq!(features.apply(&[1.0, 0.0, 0.3]), [1.0, 0.3, BIAS]);
+        assert_eq!(features.apply(&[1.0, 0.0, -9.0]), [1.0, -LINEAR_LIMIT, BIAS]);
+    }
+
+    #[test]
     fn parts_that_do_not_fit_are_refused() {
-        assert_eq!(Landmarks::new(identity(2), vec![1.0; 3], vec![1.0]), None);
-        assert_eq!(Landmarks::new(identity(2), vec![1.0; 2], vec![1.0; 2]), None);
-        assert_eq!(Landmarks::new(identity(2), vec![f32::NAN, 0.0], vec![1.0]), None);
+        let new = |linear, points: &[f32], whitening: &[f32]| {
+            Landmarks::new(identity(2), linear, points.to_vec(), whitening.to_vec())
+        };
+        assert_eq!(new(0, &[1.0; 3], &[1.0]), None);
+        assert_eq!(new(0, &[1.0; 2], &[1.0; 2]), None);
+        assert_eq!(new(0, &[f32::NAN, 0.0], &[1.0]), None);
+        assert_eq!(new(2, &[], &[]), None, "nothing left to compare by");
+        assert_eq!(new(3, &[], &[]), None);
     }
 
     proptest! {
         #[test]
         fn any_context_has_finite_features(x in prop::collection::vec(-6e4f32..6e4, 0..5)) {
-            let landmarks = Landmarks::new(identity(3), vec![0.5; 6], vec![1.0, 0.0, -1.0, 1.0]).unwrap();
+            let landmarks = Landmarks::new(identity(3), 1, vec![0.5; 4], vec![1.0, 0.0, -1.0, 1.0]).unwrap();
             prop_assert!(Features::Landmarks(landmarks).apply(&x).iter().all(|v| v.is_finite()));
         }
     }

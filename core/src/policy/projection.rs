@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::lanes::dot;
-use crate::context::{BIAS, HAS_EMBEDDING, META, META_NAMES, OF_EMBEDDING, SIGNAL_NAMES, SIGNALS};
+use crate::context::{BIAS, FORM, HAS_EMBEDDING, META, META_NAMES, OF_EMBEDDING, SIGNAL_NAMES, SIGNALS};
 
 /// P, row-major `[p × d]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ impl Projection {
     }
 
     /// P from the encoder's principal components, the leading `count`, followed by the signal and meta features that
-    /// exist and say more than the embedding, which pass through.
+    /// exist and say more than the embedding, which pass through, and by those of [`FORM`] once more.
     ///
     /// `mean` is `[D]`, `components` `[C × D]` row-major with orthonormal rows. The mean goes into the column of
     /// the constant feature `has_embedding`, so that a missing embedding counts as an average one.
@@ -39,9 +39,10 @@ impl Projection {
             *row.get_mut(d + SIGNALS + HAS_EMBEDDING)? = -dot(component, mean);
             values.extend(row);
         }
-        let names = SIGNAL_NAMES.iter().chain(&META_NAMES);
+        let names = || SIGNAL_NAMES.iter().chain(&META_NAMES).enumerate();
         let exists = |(i, name): &(usize, &&str)| !name.starts_with("reserved_") && !OF_EMBEDDING.contains(i);
-        for (i, _) in names.enumerate().filter(exists) {
+        let form = FORM.iter().filter_map(|form| names().find(|(_, name)| *name == form));
+        for (i, _) in names().filter(exists).chain(form) {
             let mut row = vec![0.0; columns];
             *row.get_mut(d + i)? = 1.0;
             values.extend(row);

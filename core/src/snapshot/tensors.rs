@@ -34,7 +34,7 @@ pub(super) fn write(snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
         Features::Landmarks(landmarks) => {
             let (p, m) = (landmarks.projection(), landmarks.count());
             parts.push(("projection".into(), vec![p.rows(), p.columns()], p.values()));
-            parts.push(("landmarks".into(), vec![m, p.rows()], landmarks.points()));
+            parts.push(("landmarks".into(), vec![m, p.rows() - landmarks.linear()], landmarks.points()));
             parts.push(("whitening".into(), vec![m, m], landmarks.whitening()));
         }
     }
@@ -122,8 +122,10 @@ fn landmarks(tensors: &SafeTensors) -> Result<Landmarks, SnapshotError> {
     };
     let projection = Projection::new(rows, columns, values)
         .ok_or_else(|| malformed("the projection is empty or has a number that is not finite"))?;
-    let (points, whitening) = (tensor(tensors, "landmarks")?.1, tensor(tensors, "whitening")?.1);
-    Landmarks::new(projection, points, whitening).ok_or_else(|| {
+    let ((shape, points), whitening) = (tensor(tensors, "landmarks")?, tensor(tensors, "whitening")?.1);
+    // Rows of P that landmarks do not have are features as they are.
+    let linear = shape.last().and_then(|compared| rows.checked_sub(*compared));
+    linear.and_then(|linear| Landmarks::new(projection, linear, points, whitening)).ok_or_else(|| {
         malformed("the landmarks do not fit the projection or have a number that is not finite")
     })
 }

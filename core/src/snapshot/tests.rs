@@ -35,10 +35,10 @@ fn meta() -> SnapshotMeta {
     }
 }
 
-/// Two landmarks in three coordinates: three features.
+/// One landmark in two coordinates and a third as it is: three features.
 fn landmarks() -> Landmarks {
     let projection = Projection::new(3, 50, vec![0.25; 150]).unwrap();
-    Landmarks::new(projection, vec![0.5; 6], vec![1.0, 0.0, -0.5, 1.5]).unwrap()
+    Landmarks::new(projection, 1, vec![0.5; 2], vec![1.0]).unwrap()
 }
 
 fn build(first: f32) -> Result<Snapshot, SnapshotError> {

@@ -128,7 +128,7 @@ impl Plan {
         let mut projection = vec![0.0; CONTEXT];
         projection[EMBEDDING + 15] = SHARP; // code
         let projection = Projection::new(1, CONTEXT, projection).expect("a projection");
-        let landmarks = Landmarks::new(projection, vec![SHARP], vec![1.0]).expect("a landmark");
+        let landmarks = Landmarks::new(projection, 0, vec![SHARP], vec![1.0]).expect("a landmark");
         // A width of 1: any route may be better than it looks.
         let mut factor = vec![0.0; packed_len(2)];
         factor[packed_index(1, 1)] = 1.0 / BIAS;

@@ -27,7 +27,7 @@ pub fn favouring(routing: &Routing, version: u64, favour: &Favour) -> Snapshot {
     let (k, d) = (favour.dimensions, EMBEDDING + SIGNALS + META);
     let projection = Projection::new(k, d, vec![0.0; k * d]).expect("a projection");
     let m = k - 1;
-    let landmarks = Landmarks::new(projection, vec![0.0; m * k], vec![0.0; m * m]).expect("landmarks");
+    let landmarks = Landmarks::new(projection, 0, vec![0.0; m * k], vec![0.0; m * m]).expect("landmarks");
     let mut routing = routing.clone();
     routing.policy.epsilon = 0.0;
     routing.policy.alpha = 0.0;

@@ -1,6 +1,7 @@
 //! Fitting the kernel features to the prompts that come.
 
 use super::*;
+use crate::context::FORM;
 use crate::learner::fit::fit;
 
 fn base() -> Base {
@@ -9,7 +10,7 @@ fn base() -> Base {
 
 fn fitted(contexts: &[Arc<Context>], count: usize) -> Landmarks {
     let contexts: Vec<&Context> = contexts.iter().map(AsRef::as_ref).collect();
-    fit(&base().projection, base().embedding, &contexts, count).unwrap()
+    fit(&base(), &contexts, count + FORM.len() + 1).unwrap()
 }
 
 fn apply(landmarks: Landmarks, x: &Context) -> Vec<f32> {
@@ -21,7 +22,7 @@ fn there_are_as_many_landmarks_as_asked_for_or_as_prompts() {
     assert_eq!(fitted(&prompts(100), 7).count(), 7);
     assert_eq!(fitted(&prompts(5), 7).count(), 5);
     assert_eq!(fitted(&prompts(5), 0).count(), 0);
-    assert_eq!(fit(&base().projection, 2, &[], 7), None, "nothing to fit to");
+    assert_eq!(fit(&base(), &[], 7), None, "nothing to fit to");
 }
 
 #[test]

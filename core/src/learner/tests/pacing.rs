@@ -18,14 +18,14 @@ struct Stream {
 impl Stream {
     fn new() -> Self {
         let routing = routing(&PRICES, json!({"budget": BUDGET}));
-        Self { learner: kernel(8, 0.5, Some(BUDGET)), routing, steps: 0 }
+        Self { learner: kernel(12, 0.5, Some(BUDGET)), routing, steps: 0 }
     }
 
     /// The same with the budget of the decision alone.
     fn of_a_decision() -> Self {
         let mut routing = routing(&PRICES, json!({"cost_weight": 0.0}));
         routing.decisions[0].budget = Some(BUDGET);
-        let learner = kernel(8, 0.5, None).with_budgets(routing.budgets());
+        let learner = kernel(12, 0.5, None).with_budgets(routing.budgets());
         Self { learner, routing, steps: 0 }
     }
 
@@ -97,7 +97,7 @@ fn a_decision_holds_a_budget_of_its_own() {
 fn a_request_counts_for_the_budget_of_its_own_decision() {
     let learner = |names: &[&str]| {
         let own = names.iter().map(|name| ((*name).to_owned(), BUDGET)).collect();
-        kernel(8, 0.5, None).with_budgets(own)
+        kernel(12, 0.5, None).with_budgets(own)
     };
     let counts = |route: &str, names: &[&str]| {
         let mut spent = learner(names);
@@ -126,7 +126,7 @@ fn a_new_price_acts_in_the_very_next_snapshot() {
 
 /// λ for the next requests, when the last 640 of a stream cost `dollars` each and one more cost `extra`.
 fn pace_after(n: usize, dollars: f64, extra: f64) -> Pace {
-    let mut learner = kernel(8, 0.5, Some(BUDGET));
+    let mut learner = kernel(12, 0.5, Some(BUDGET));
     let contexts = prompts(64);
     for (i, x) in contexts.iter().cycle().take(64 * 8).enumerate() {
         let dear = i % 2 == 1;
@@ -162,7 +162,7 @@ fn a_cost_that_is_no_number_is_not_counted() {
 
 #[test]
 fn without_a_budget_the_configured_weight_holds() {
-    let learner = kernel(8, 0.5, None);
+    let learner = kernel(12, 0.5, None);
     let snapshot = learner.snapshot(routing(&PRICES, json!({"cost_weight": 7.0})), 1, 0).unwrap();
     assert_eq!(snapshot.meta.pace, Pace { cost_weight: 7.0, slack: 0.0 });
 }

@@ -5,6 +5,7 @@ WASM := target/wasm32-wasip1/wasm/dragoman.wasm
 # The Envoy on the PATH if there is one, else the one of PyPI in .venv.
 ENVOY ?= $(shell command -v envoy 2>/dev/null || echo $(CURDIR)/.venv/bin/envoy)
 export ENVOY
+HOLDING = $(if $(MODEL),DRAGOMAN_MODEL=$(abspath $(MODEL)))
 # 0 serves until Ctrl-C.
 DEMO_SECONDS ?= 0
 
@@ -20,14 +21,15 @@ test: lint unit system
 build: toolchain
 	cargo build --release -p dragoman-sidecar -p dragoman-demo
 
-# The filter: target/wasm32-wasip1/wasm/dragoman.wasm. FEATURES=tokenizers: one that reads any tokenizer.json.
+# The filter: target/wasm32-wasip1/wasm/dragoman.wasm. MODEL=FOLDER: with another encoder than models/dragoman-small.
+# FEATURES=tokenizers: one that reads any tokenizer.json.
 filter: toolchain
-	cargo build -p dragoman-filter --profile wasm --target wasm32-wasip1 $(if $(FEATURES),--features $(FEATURES))
+	$(HOLDING) cargo build -p dragoman-filter --profile wasm --target wasm32-wasip1 $(if $(FEATURES),--features $(FEATURES))
 
 # The same with tract instead of our own kernels: it runs any ONNX encoder. A folder of its own, because cargo would put
 # both under one name.
 filter-tract: toolchain
-	cargo build -p dragoman-filter --features tract --profile wasm-tract --target wasm32-wasip1 --target-dir target/tract
+	$(HOLDING) cargo build -p dragoman-filter --features tract --profile wasm-tract --target wasm32-wasip1 --target-dir target/tract
 
 lint: toolchain
 	cargo fmt --all --check

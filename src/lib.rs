@@ -31,12 +31,13 @@ mod worker;
 
 use proxy_wasm::types::LogLevel;
 
-/// The encoder shipped with the filter: graph and tokenizer.
+/// The encoder that the filter holds, graph and tokenizer: those of `make filter MODEL=FOLDER`, else of
+/// `.cargo/config.toml`.
 #[cfg(not(feature = "tract"))]
-const ENCODER_MODEL: &[u8] = include_bytes!("../models/dragoman-small/model.fused");
+const ENCODER_MODEL: &[u8] = include_bytes!(concat!(env!("DRAGOMAN_MODEL"), "/model.fused"));
 #[cfg(feature = "tract")]
-const ENCODER_MODEL: &[u8] = include_bytes!("../models/dragoman-small/model.onnx");
-const ENCODER_TOKENIZER: &[u8] = include_bytes!("../models/dragoman-small/tokenizer.json");
+const ENCODER_MODEL: &[u8] = include_bytes!(concat!(env!("DRAGOMAN_MODEL"), "/model.onnx"));
+const ENCODER_TOKENIZER: &[u8] = include_bytes!(concat!(env!("DRAGOMAN_MODEL"), "/tokenizer.json"));
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Info);

@@ -49,7 +49,7 @@ class Shape:
 
 SHAPES = {
     "small": Shape(),
-    "base": Shape(layers=4, hidden=256, heads=4, intermediate=256, embedding_rank=192, head=512),
+    "base": Shape(hidden=256, heads=4, intermediate=384, embedding_rank=256),
 }
 
 

@@ -13,6 +13,7 @@ import batches
 import corpus
 import distil
 import export
+import grow
 import judge
 import teacher
 from student import SHAPES, Student
@@ -38,6 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--neighbour-weight", type=float, default=0.1)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the cache")
     parser.add_argument("--projection-texts", type=int, default=20_000)
+    parser.add_argument("--grow", type=Path, help="start from this checkpoint of a --size small, half as wide")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -72,7 +74,12 @@ def main() -> None:
 
     tokenizer = teacher.tokenizer()
     student = Student(SHAPES[options.size], len(tokenizer))
-    student.start_from(teacher.cached(options.cache / "tokens.npy", lambda: teacher.Teacher().token_vectors()))
+    if options.grow:
+        small = Student(SHAPES["small"], len(tokenizer))
+        small.load_state_dict(torch.load(options.grow)["student"])
+        grow.grow(small, student)
+    else:
+        student.start_from(teacher.cached(options.cache / "tokens.npy", lambda: teacher.Teacher().token_vectors()))
     if options.steps:
         ids = corpus.token_ids(tokenizer, texts, options.cap)
         drawn = batches.Batches(ids, vectors("train", texts), options.batch, options.seed)

@@ -23,6 +23,8 @@ pub struct Saved {
     encoder: u64,
     /// `None` where the features are the whole context.
     landmarks: Option<SavedLandmarks>,
+    /// How much the form of a text counts in them.
+    form: f32,
     arms: BTreeMap<String, ArmStats>,
     /// Observations that the features may still be refitted to; `None` once they are final.
     memory: Option<Vec<SavedObservation>>,
@@ -100,6 +102,7 @@ impl Learner {
         Saved {
             encoder: self.base.fingerprint(),
             landmarks,
+            form: self.form,
             arms: self.arms.clone(),
             memory: self.memory.all().map(|all| all.iter().map(observation).collect()),
             budgets: self.budgets.save(),
@@ -127,6 +130,7 @@ impl Learner {
         if !saved.arms.values().all(|arm| arm.fits(k)) {
             return Err("has statistics of another size than its features".into());
         }
+        learner.form = saved.form;
         learner.arms = saved.arms;
         let memory = saved.memory.map(|all| all.into_iter().map(SavedObservation::restored).collect());
         learner.memory.replace(memory.map_or(Ok(None), |all: Option<_>| all.ok_or(NO_CONTEXT).map(Some))?);
@@ -145,7 +149,8 @@ impl Learner {
     pub fn anew(&self, newest: &[&Context]) -> Option<Self> {
         let mut learner = self.clone();
         if let Features::Landmarks(_) = self.features {
-            learner.features = Features::Landmarks(fit::fit(&self.base, newest, self.config.dimensions)?);
+            let landmarks = fit::fit(&self.base, newest, self.config.dimensions)?;
+            learner.features = Features::Landmarks(landmarks.weighted(self.form)?);
         }
         let k = learner.features.size();
         learner.arms.values_mut().for_each(|arm| *arm = ArmStats::after(k, arm.observations()));

@@ -20,12 +20,22 @@ const LEAST_VARIANCE: f64 = 1e-4;
 
 /// The best of the candidates around `configured` for all of `arms` in `k` dimensions.
 pub(super) fn best_ridge(arms: &[&ArmStats], k: usize, configured: f64) -> f64 {
+    best(arms, k, configured).map_or(configured, |(ridge, _)| ridge)
+}
+
+/// The same, and its evidence; `None` if the sums are not finite.
+pub(super) fn best(arms: &[&ArmStats], k: usize, configured: f64) -> Option<(f64, f64)> {
     let score = |step: f64| {
         let likelihood: Option<f64> = arms.iter().map(|arm| evidence(arm, k, configured * step)).sum();
-        likelihood.map(|l| l - 0.5 * (libm::log(step) / PRIOR_DEVIATION).powi(2))
+        likelihood.map(|l| l + prior(step))
     };
     let scored = STEPS.iter().filter_map(|step| Some((configured * step, score(*step)?)));
-    scored.max_by(|a, b| a.1.total_cmp(&b.1)).map_or(configured, |(ridge, _)| ridge)
+    scored.max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+/// ln p of a variance that is `factor` times the one expected, up to a constant.
+pub(super) fn prior(factor: f64) -> f64 {
+    -0.5 * (libm::log(factor) / PRIOR_DEVIATION).powi(2)
 }
 
 /// ln p(r | ridge) up to a constant; `None` if the sums are not finite.

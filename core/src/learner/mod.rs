@@ -39,6 +39,8 @@ pub struct Learner {
     /// P before it is scaled to the prompts seen.
     base: Base,
     features: Features,
+    /// The one of [`FORM_WEIGHTS`] that the features have.
+    form: f32,
     arms: BTreeMap<String, ArmStats>,
     memory: Memory,
     budgets: Budgets,
@@ -66,6 +68,10 @@ pub struct Observation<'a> {
     /// missing length cannot be left out).
     pub completion_tokens: Option<u32>,
 }
+
+/// How much the form of a text may count beside the kernel, in standard deviations: as much as the kernel, or as little as
+/// its evidence makes more probable. Where prompts come from many sources, form says which, and a trend misleads.
+const FORM_WEIGHTS: [f32; 3] = [1.0, 0.3, 0.1];
 
 /// Components of an embedding that prompts are compared by: the rest is noise to routing.
 const COMPONENTS: usize = 32;
@@ -97,7 +103,8 @@ impl Learner {
             false => Features::Landmarks(Landmarks::none(base.projection.clone())),
         };
         let memory = Memory::new(!config.whole_context);
-        Self { config, base, features, arms: BTreeMap::new(), memory, budgets: Budgets::new(budget) }
+        let (arms, budgets) = (BTreeMap::new(), Budgets::new(budget));
+        Self { config, base, features, form: FORM_WEIGHTS[0], arms, memory, budgets }
     }
 
     /// The same with budgets of single decisions, by their names: dollars that one of their requests may cost.
@@ -200,16 +207,29 @@ impl Learner {
     fn refit(&mut self) {
         let contexts = self.memory.contexts();
         let Some(landmarks) = fit::fit(&self.base, &contexts, self.config.dimensions) else { return };
-        self.features = Features::Landmarks(landmarks);
-        let k = self.features.size();
-        self.arms.clear();
-        for seen in self.memory.iter() {
-            let z: Vec<f64> = widen(&self.features.apply(seen.context.values()));
-            let arm = self.arms.entry(seen.route.to_string()).or_insert_with(|| ArmStats::new(k));
-            arm.observe(&z, seen.reward, seen.length, self.config.forgetting);
-        }
+        let learned = FORM_WEIGHTS.iter().filter_map(|weight| {
+            let features = Features::Landmarks(landmarks.weighted(*weight)?);
+            let arms = self.learned_in(&features);
+            let all: Vec<&ArmStats> = arms.values().collect();
+            let (_, evidence) = evidence::best(&all, features.size(), self.config.ridge)?;
+            Some((evidence + evidence::prior(f64::from(*weight).powi(2)), features, *weight, arms))
+        });
+        let best = learned.max_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((_, features, form, arms)) = best else { return };
+        (self.features, self.form, self.arms) = (features, form, arms);
         self.budgets.refit(&self.features);
         self.memory.fitted();
+    }
+
+    /// All that is remembered, in these features.
+    fn learned_in(&self, features: &Features) -> BTreeMap<String, ArmStats> {
+        let mut arms = BTreeMap::new();
+        for seen in self.memory.iter() {
+            let z: Vec<f64> = widen(&features.apply(seen.context.values()));
+            let arm = arms.entry(seen.route.to_string()).or_insert_with(|| ArmStats::new(z.len()));
+            arm.observe(&z, seen.reward, seen.length, self.config.forgetting);
+        }
+        arms
     }
 
     fn project(&self, context: &Context) -> Option<Vec<f64>> {

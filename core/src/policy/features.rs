@@ -91,6 +91,15 @@ impl Landmarks {
         (fits && finite).then_some(Self { projection, linear, points, norms, whitening })
     }
 
+    /// The same with v times `weight`.
+    pub(crate) fn weighted(&self, weight: f32) -> Option<Self> {
+        let compared = self.projection.rows().checked_sub(self.linear)?;
+        let scale: Vec<f32> =
+            (0..self.projection.rows()).map(|row| if row < compared { 1.0 } else { weight }).collect();
+        let projection = self.projection.rescaled(&vec![0.0; scale.len()], &scale)?;
+        Some(Self { projection, ..self.clone() })
+    }
+
     /// P `[p × d]`: from a context to the standardised coordinates the kernel compares.
     pub fn projection(&self) -> &Projection {
         &self.projection

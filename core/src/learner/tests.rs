@@ -280,8 +280,26 @@ fn what_length_means_is_learned_as_a_trend_that_goes_on_beyond_the_lengths_seen(
         params.params().score(&z).reward
     };
     assert!((reward(200) - 0.7).abs() < 0.03, "{}", reward(200));
+    assert_eq!(learner.form, 1.0);
     // By the trend 0.3; a kernel alone goes back towards the mean, 0.7.
     assert!(reward(3200) < 0.55, "{}", reward(3200));
+}
+
+#[test]
+fn where_form_means_nothing_it_counts_for_little() {
+    let mut learner = kernel(64, 0.0, None);
+    for (i, x) in (0u32..).zip(prompts(600)) {
+        let part = |step: u32| (i * step % 101) as f32 / 100.0;
+        let facts = RequestFacts { prompt_chars: 50 + i * 37 % 800, ..Default::default() };
+        let lines = 1 + i * 29 % 50;
+        let signals = Signals { lines, digit_share: part(53), upper_share: part(71), ..Default::default() };
+        let embedding = [x.values()[0], x.values()[1]];
+        let noise = if i * 43 % 97 < 48 { 0.3 } else { -0.3 };
+        let x = Arc::new(Context::new(Some(&embedding), 2, &signals, &facts));
+        let reward = 0.5 + f64::from(embedding[0]) + noise;
+        observe(&mut learner, A, &x, reward, None);
+    }
+    assert!(learner.form < 1.0, "{}", learner.form);
 }
 
 #[test]

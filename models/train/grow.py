@@ -16,11 +16,10 @@ def twice(x: torch.Tensor, dim: int = 0) -> torch.Tensor:
     return torch.cat((x, x), dim)
 
 
-def shared(weight: torch.Tensor, columns: slice = slice(None)) -> torch.Tensor:
-    """[outputs, inputs] -> the same for inputs that stand there twice; `columns` are those."""
-    part = weight[:, columns]
-    more = torch.randn_like(part) * part.std() * UNEVEN
-    return torch.cat((part / 2 + more, part / 2 - more), 1)
+def shared(weight: torch.Tensor) -> torch.Tensor:
+    """[outputs, inputs] -> the same for inputs that stand there twice."""
+    more = torch.randn_like(weight) * weight.std() * UNEVEN
+    return torch.cat((weight / 2 + more, weight / 2 - more), 1)
 
 
 def parts(x: torch.Tensor, count: int, grown) -> torch.Tensor:

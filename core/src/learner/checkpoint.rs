@@ -51,7 +51,6 @@ struct SavedLandmarks {
     rows: usize,
     #[serde(with = "f32s")]
     projection: Vec<f32>,
-    #[serde(default)]
     linear: usize,
     #[serde(with = "f32s")]
     points: Vec<f32>,

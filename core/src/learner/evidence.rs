@@ -1,4 +1,5 @@
-//! How much prompts matter: the ridge that makes the observations most probable.
+//! How much prompts matter: the ridge that makes the observations most probable, and by the same measure how much
+//! their form counts beside the kernel (`super::FORM_WEIGHTS`).
 //!
 //! The ridge is σ²/τ², noise by what prompts make. Nobody knows it beforehand: users who rate arbitrarily and a model
 //! that is right for every other prompt need very different ones. So it is chosen by its evidence (empirical Bayes;

@@ -126,12 +126,12 @@ impl Landmarks {
     }
 
     fn apply(&self, x: &[f32]) -> Vec<f32> {
-        let mut u = self.projection.apply(x);
-        let v = u.split_off(u.len().saturating_sub(self.linear));
-        let near = kernel(&self.points, &self.norms, &u);
+        let all = self.projection.apply(x);
+        let (u, v) = all.split_at_checked(all.len().saturating_sub(self.linear)).unwrap_or_default();
+        let near = kernel(&self.points, &self.norms, u);
         let rows = self.whitening.chunks_exact(near.len().max(1)).enumerate();
         let within = |row: &[f32], i: usize| dot(row.get(..=i).unwrap_or_default(), &near);
-        let form = v.into_iter().map(|v| v.clamp(-LINEAR_LIMIT, LINEAR_LIMIT));
+        let form = v.iter().map(|v| v.clamp(-LINEAR_LIMIT, LINEAR_LIMIT));
         rows.map(|(i, row)| within(row, i)).chain(form).chain([BIAS]).collect()
     }
 }

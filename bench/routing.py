@@ -26,8 +26,8 @@ BAD = [{"step": 0, "arm": NEW, "reward_cap": 0.3, "price": 0.01}]
 # file, learned rows, APGR to reach
 RANKINGS = [("routellm_mmlu", 1500, 0.570), ("routellm_mmlu", 4000, 0.585), ("routellm_gsm8k", 300, 0.60)]
 # A share of seeds needs more of them than a mean: of 20 seeds at 0.95, one cell in thirteen would miss 0.9 by chance,
-# of 40 one in twenty.
-COVERAGE_TIMES = 2
+# of 40 one in twenty, of 100 one in ninety; and there are more than forty cells.
+COVERAGE_TIMES = 5
 EXPLORERS = [["--set", "policy.epsilon=0.01"], ["--set", "policy.epsilon=0.1"], ["--policy", "uniform"]]
 
 

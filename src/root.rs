@@ -28,7 +28,7 @@ enum Role {
     Route(Rc<Worker>),
     Push(Rc<Store>),
     Recover(Box<Recover>),
-    Attempt(Rc<Attempt>),
+    Attempt,
 }
 
 impl Role {
@@ -44,9 +44,7 @@ impl Role {
             FilterConfig::Recover { public_key, sidecar, sidecar_token } => {
                 Self::Recover(Box::new(Recover::new(public_key, sidecar, sidecar_token.as_deref())))
             }
-            FilterConfig::Attempt { cluster, upstream_model } => {
-                Self::Attempt(Rc::new(Attempt { cluster, upstream_model }))
-            }
+            FilterConfig::Attempt => Self::Attempt,
         })
     }
 
@@ -90,7 +88,7 @@ impl RootContext for Root {
         Some(match &self.role {
             Role::Route(worker) => Box::new(Stream::new(Rc::clone(worker))),
             Role::Push(store) => Box::new(Push::new(Rc::clone(store))),
-            Role::Attempt(attempt) => attempt.stream(),
+            Role::Attempt => Box::new(Attempt::default()),
             Role::None | Role::Recover(_) => Box::new(Untouched),
         })
     }

@@ -45,7 +45,7 @@ fn each_role_asks_for_the_ticks_it_needs() {
     assert_eq!(host.tick_ms(), Some(500));
     assert_eq!(host.plugin(recover()).tick_ms(), Some(100));
     assert_eq!(host.plugin(push()).tick_ms(), None);
-    assert_eq!(host.plugin(attempt("strong", "strong-v1")).tick_ms(), None);
+    assert_eq!(host.plugin(attempt()).tick_ms(), None);
 }
 
 #[test]

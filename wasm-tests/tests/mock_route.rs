@@ -185,26 +185,41 @@ fn a_bad_blob_in_shared_data_leaves_the_last_good_one_deciding() {
 
 #[test]
 fn only_the_escalated_attempt_is_renamed() {
-    let host = Host::new().config(attempt("strong", "strong-v1")).configured();
+    const UPSTREAM_MODEL: &str = "xds.cluster_metadata.filter_metadata.dragoman.upstream_model";
+    let host = Host::new().config(attempt()).configured();
     let body = chat("Hello").replace("auto", "cheap-v1");
-    let send = |cluster: Option<&str>, fallback: Option<&str>, path: &str| {
-        let mut headers =
-            vec![(":method", "POST"), (":path", path), (":authority", "g"), ("content-length", "70")];
-        headers.extend(cluster.map(|c| ("x-vsr-cluster", c)));
+    let send = |attempts: &str, fallback: Option<&str>, path: &str, model: Option<&str>| {
+        let mut headers = vec![
+            (":method", "POST"),
+            (":path", path),
+            (":authority", "g"),
+            ("content-length", "70"),
+            ("x-vsr-cluster", "cheap"),
+            ("x-envoy-attempt-count", attempts),
+        ];
         headers.extend(fallback.map(|c| ("x-vsr-fallback", c)));
         let mut stream = host.stream();
+        if let Some(model) = model {
+            stream.property(UPSTREAM_MODEL, model);
+        }
         stream.request_headers(&headers, false);
         stream.request_body(&body[..9], false);
         stream.request_body(&body[9..], true);
         stream
     };
-    let path = "/v1/chat/completions";
-    let escalated = send(Some("cheap"), Some("strong"), path);
+    let (path, here) = ("/v1/chat/completions", Some("strong-v1"));
+    let escalated = send("2", Some("strong"), path, here);
     assert_eq!(model(escalated.body()), "strong-v1");
     assert_eq!(escalated.header("x-vsr-fallback"), None, "its work is done");
     assert_eq!(escalated.header("content-length"), Some(escalated.body().len().to_string()));
-    for (cluster, fallback) in [(Some("strong"), Some("cheap")), (Some("strong"), None), (None, None)] {
-        assert_eq!(send(cluster, fallback, path).body(), body.as_bytes(), "{cluster:?} {fallback:?}");
+    for (attempts, fallback) in [("1", Some("strong")), ("2", None), ("many", Some("strong")), ("", None)] {
+        assert_eq!(send(attempts, fallback, path, here).body(), body.as_bytes(), "{attempts:?} {fallback:?}");
     }
-    assert_eq!(send(Some("cheap"), Some("strong"), "/v1/embeddings").body(), body.as_bytes());
+    assert_eq!(send("2", Some("strong"), "/v1/embeddings", here).body(), body.as_bytes());
+    assert_eq!(
+        send("2", Some("strong"), path, None).body(),
+        body.as_bytes(),
+        "of a cluster that does not say"
+    );
+    assert!(host.logs().iter().any(|l| l.starts_with("warn: a cluster does not say")), "{:?}", host.logs());
 }

@@ -48,11 +48,9 @@ pub(super) fn push(options: &RenderOptions) -> Value {
     http_filter("push", &FilterConfig::Push { public_key: options.public_key.clone() }, options)
 }
 
-/// In a model's cluster.
-pub(super) fn attempt(cluster: &str, upstream_model: &str, options: &RenderOptions) -> Value {
-    let (cluster, upstream_model) = (cluster.to_owned(), upstream_model.to_owned());
-    let root = format!("attempt.{cluster}");
-    http_filter(&root, &FilterConfig::Attempt { cluster, upstream_model }, options)
+/// In every model's cluster, and the same in all.
+pub(super) fn attempt(options: &RenderOptions) -> Value {
+    http_filter("attempt", &FilterConfig::Attempt, options)
 }
 
 /// The singleton that fetches the snapshot after a restart of Envoy.

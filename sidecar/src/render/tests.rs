@@ -51,7 +51,7 @@ fn without_escalation_nothing_is_retried_and_no_attempt_is_read() {
         "models: {a: {endpoint: 'http://127.0.0.1:1', price: {input: 1, output: 1}}}\ndefault_model: a\n";
     let with = rendered(&config(model));
     let without = rendered(&config(&format!("{model}escalation: {{enabled: false}}\n")));
-    for part in ["retry_policy", "attempt.a", "x-vsr-fallback"] {
+    for part in ["retry_policy", "root_id: attempt", "x-vsr-fallback"] {
         assert!(with.contains(part) && !without.contains(part), "{part}");
     }
 }
@@ -100,7 +100,7 @@ fn with_a_live_folder_models_stand_in_the_watched_files_only() {
     assert!(!yaml.contains("127.0.0.1:2") && !yaml.contains("x-vsr-fallback"));
     let options = RenderOptions::of(&both, PublicKey(SigningKey::from_bytes(&[1; 32]).verifying_key()));
     let [clusters, routes] = live::files(&both, &options, &[]);
-    assert!(clusters.text.contains("attempt.b") && routes.text.contains("x-vsr-fallback"));
+    assert!(clusters.text.contains("upstream_model") && routes.text.contains("x-vsr-fallback"));
     // A model that left keeps its cluster until it is trimmed, and only then is the version another.
     let one = config(&models.replace("  b: {endpoint: 'http://127.0.0.1:2', price: {}}\n", ""));
     let leaving = live::leaving(&clusters.text, &one);

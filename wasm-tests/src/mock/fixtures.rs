@@ -98,9 +98,9 @@ pub fn recover() -> String {
     text(&FilterConfig::Recover { public_key: public_key(), sidecar: "dragoman".into(), sidecar_token: None })
 }
 
-/// Configuration of the filter in the cluster `cluster`.
-pub fn attempt(cluster: &str, upstream_model: &str) -> String {
-    text(&FilterConfig::Attempt { cluster: cluster.into(), upstream_model: upstream_model.into() })
+/// Configuration of the filter in a model's cluster.
+pub fn attempt() -> String {
+    text(&FilterConfig::Attempt)
 }
 
 /// A snapshot to be: three models, one decision, every model a candidate.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use dragoman_core::config::{EncoderRole, RemoteEncoder};
 use dragoman_core::embedding;
-use dragoman_encoder::{Cache, Encoder, Key, excerpt};
+use dragoman_encoder::{Cache, Encoder, Key, checksum, excerpt};
 use proxy_wasm::hostcalls::dispatch_http_call;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
@@ -25,6 +25,8 @@ pub(crate) struct Embedder {
     max_tokens: usize,
     cache: RefCell<Cache<Rc<[f32]>>>,
     source: Source,
+    /// The checksum of the model held here, if it is asked.
+    checksum: Option<String>,
 }
 
 enum Source {
@@ -58,7 +60,13 @@ impl Embedder {
         let mut secret = [0; 16];
         OsRng.try_fill_bytes(&mut secret).map_err(|e| format!("there is no randomness: {e}"))?;
         let cache = RefCell::new(Cache::new(role.cache as usize, &secret));
-        Ok(Self { max_tokens: role.max_tokens, cache, source })
+        let checksum = role.remote.is_none().then(|| checksum(crate::ENCODER_MODEL)).flatten();
+        Ok(Self { max_tokens: role.max_tokens, cache, source, checksum })
+    }
+
+    /// What says which model embeds here; `None` if none does, or it has no checksum.
+    pub(crate) fn checksum(&self) -> Option<&str> {
+        self.checksum.as_deref()
     }
 
     /// The embedding of `prompt`, or the way to it.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dragoman_core::config::RouteRole;
-use dragoman_core::replay::{ReplayRecord, replay_id};
+use dragoman_core::replay::{ENCODER_HEADER, ReplayRecord, replay_id};
 use proxy_wasm::hostcalls::dispatch_http_call;
 use rand::rngs::{OsRng, SmallRng};
 use rand::{Rng, SeedableRng, TryRngCore};
@@ -126,6 +126,7 @@ impl Worker {
         ];
         let known_by = headers::bearer(self.config.sidecar_token.as_deref());
         headers.extend(known_by.as_deref().map(|value| ("authorization", value)));
+        headers.extend(self.embedder.checksum().map(|value| (ENCODER_HEADER, value)));
         match dispatch_http_call(&self.config.sidecar, headers, Some(&body), vec![], REPLAY_TIMEOUT) {
             Ok(token) => self.outbox.borrow_mut().sent(token, count),
             Err(_) => self.stats.replay_calls_failed.add(1),

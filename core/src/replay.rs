@@ -14,6 +14,10 @@ use crate::signals::Signals;
 /// Version of the record's format; a sidecar refuses any other.
 pub const SCHEMA: u32 = 1;
 
+/// The header in which a filter says what the records of a batch were embedded with, if it did that itself: the checksum of
+/// its `model.fused`.
+pub const ENCODER_HEADER: &str = "x-dragoman-encoder";
+
 /// Characters of an answer that make a token, where its usage is not known.
 const CHARS_PER_TOKEN: f64 = 4.0;
 

@@ -25,6 +25,7 @@ use crate::reader::Reader;
 pub use crate::cache::{Cache, Key};
 #[cfg(feature = "tract")]
 pub use crate::convert::{Precision, convert};
+pub use crate::fused::file::checksum;
 pub use crate::text::excerpt;
 
 /// A loaded encoder: `text → tokens (capped) → model → unit vector`. Threads may share it.

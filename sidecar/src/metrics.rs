@@ -17,6 +17,8 @@ pub struct Metrics {
     pub duplicates: IntCounter,
     /// Records refused one by one.
     pub rejected: IntCounter,
+    /// Batches of a filter whose encoder is not that of `encoder.path`.
+    pub foreign_encoders: IntCounter,
     /// Feedback counted.
     pub feedback: IntCounter,
     /// Evidence counted that is no feedback, by its kind.
@@ -86,6 +88,11 @@ impl Metrics {
                 "Replay records that were in the log already",
             )?,
             rejected: counter(&r, "replays_rejected_total", "Replay records that were refused")?,
+            foreign_encoders: counter(
+                &r,
+                "foreign_encoder_batches_total",
+                "Batches of a filter whose encoder is not that of encoder.path",
+            )?,
             feedback: counter(&r, "feedback_total", "Feedback that changed a reward")?,
             evidence: {
                 let opts = Opts::new("evidence_total", "Evidence that was inferred about answers");

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::access::Gate;
 use crate::api::{self, Shared};
 use crate::client::Client;
-use crate::embed::{self, Pool};
+use crate::embed::{self, Pool, Twin};
 use crate::guard::webhook;
 use crate::judge::Judge;
 use crate::key::Secrets;
@@ -117,6 +117,7 @@ impl Server {
         let (reloads, asked) = Reloads::channel();
         let reloads = source.is_some().then_some(reloads);
         let (judge, judging) = Judge::start(config.clone(), writer.clone(), metrics.clone(), client.clone());
+        let twin = Twin::of(&config.borrow().encoder);
         let app = Arc::new(Shared {
             writer: writer.clone(),
             judge,
@@ -127,6 +128,7 @@ impl Server {
             config,
             reloads: reloads.clone(),
             encoder,
+            twin,
             log_path,
             gate,
         });

@@ -29,6 +29,7 @@ fn records_leave_in_batches_one_call_at_a_time() {
         (first.header(":method").as_str(), first.header("content-type").as_str()),
         ("POST", "application/x-ndjson")
     );
+    assert_eq!(first.header("x-dragoman-encoder").len(), 8, "a checksum");
     assert_eq!(first.records().len(), 4, "the batch's size");
     host.tick();
     assert_eq!(host.open_calls().len(), 1, "one at a time");

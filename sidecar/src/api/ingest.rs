@@ -4,9 +4,10 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::http::HeaderMap;
 use dragoman_core::config::Privacy;
 use dragoman_core::privacy::stored;
-use dragoman_core::replay::{ReplayRecord, SCHEMA};
+use dragoman_core::replay::{ENCODER_HEADER, ReplayRecord, SCHEMA};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -45,10 +46,14 @@ struct Envelope {
 
 pub(super) async fn ingest(
     State(app): State<App>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Answer>, ApiError> {
     let body =
         body.map_err(|e| ApiError::new(e.status(), format!("the batch was not taken: {}", e.body_text())))?;
+    if app.twin.differs(headers.get(ENCODER_HEADER).and_then(|value| value.to_str().ok())) {
+        app.metrics.foreign_encoders.inc();
+    }
     let privacy = app.config().routing.privacy.keyed(app.gate.hash_key);
     let read = tokio::task::spawn_blocking(move || read(&body, &privacy)).await;
     let (mut records, rejected) = read.map_err(|e| ApiError::internal(&e))?.map_err(ApiError::bad_request)?;

@@ -31,7 +31,7 @@ use dragoman_core::config::Config;
 use tokio::sync::watch;
 
 use crate::access::Gate;
-use crate::embed::Pool;
+use crate::embed::{Pool, Twin};
 use crate::judge::Judge;
 use crate::log::Reader;
 use crate::metrics::Metrics;
@@ -71,6 +71,8 @@ pub struct Shared {
     pub reloads: Option<Reloads>,
     /// Encodes texts, if that is done here.
     pub encoder: Option<Pool>,
+    /// Which encoder filters should hold.
+    pub twin: Twin,
     /// The log's file.
     pub log_path: PathBuf,
     /// Who may ask what.

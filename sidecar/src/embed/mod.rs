@@ -4,6 +4,7 @@
 //! This room owns the model, the threads and the queue. It must not know HTTP, records or routes.
 
 mod pool;
+mod twin;
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +13,13 @@ use dragoman_encoder::Encoder;
 use log::info;
 
 pub use pool::{Busy, Encoded, MAX_WAITING, Pool};
+pub use twin::Twin;
 
 use crate::learn::projection;
 
 /// The model files of a folder, the first that is there is taken: weights converted for our own kernels, or any graph.
-const MODELS: [&str; 2] = ["model.fused", "model.onnx"];
+const MODELS: [&str; 2] = [FUSED, "model.onnx"];
+const FUSED: &str = "model.fused";
 const TOKENIZER: &str = "tokenizer.json";
 
 /// The pool that `config` asks for; none unless `encoder.mode` is `sidecar`.

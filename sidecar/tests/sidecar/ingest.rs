@@ -114,3 +114,23 @@ async fn many_senders_at_once_lose_nothing() {
     http.learned(&server.public_key, 400).await;
     server.shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_filter_with_another_encoder_is_noticed_and_its_records_are_kept() {
+    let house = House::new();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/dragoman-small/model.fused");
+    std::fs::copy(model, house.dir.path().join("model.fused")).unwrap();
+    let (server, http) = house.serve().await;
+    let batch = serde_json::to_vec(&records(0..3)).unwrap();
+    let noticed = async || {
+        let metrics = String::from_utf8(http.get("/metrics").await.body.to_vec()).unwrap();
+        metrics.contains("dragoman_foreign_encoder_batches_total 1")
+    };
+    http.send(Method::POST, "/v1/replays", &[], batch.clone()).await;
+    assert!(!noticed().await, "who says nothing may hold any");
+    let other = [("x-dragoman-encoder", "00000000")];
+    let answer = http.send(Method::POST, "/v1/replays", &other, batch).await.json();
+    assert_eq!(answer["duplicates"], 3);
+    assert!(noticed().await);
+    server.shutdown().await.unwrap();
+}

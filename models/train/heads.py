@@ -222,7 +222,7 @@ def main() -> None:
         name: int8_changes(heads[name], x, domain.x.shape[1], options.seed) for name, x in inputs.items()
     }
     save(heads, cues, sha, options.out)
-    if options.encoder == DEFAULT:
+    if options.encoder.samefile(DEFAULT):
         rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in checks(heads, vectors, cues))
         (HERE / "data" / "heads_check.json").write_text(f"[\n{rows}\n]\n", encoding="utf-8")
     results["cues"], results["bytes"] = len(cues), options.out.stat().st_size

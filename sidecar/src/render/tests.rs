@@ -100,7 +100,10 @@ fn with_a_live_folder_models_stand_in_the_watched_files_only() {
     assert!(!yaml.contains("127.0.0.1:2") && !yaml.contains("x-vsr-fallback"));
     let options = RenderOptions::of(&both, PublicKey(SigningKey::from_bytes(&[1; 32]).verifying_key()));
     let [clusters, routes] = live::files(&both, &options, &[]);
-    assert!(clusters.text.contains("upstream_model") && routes.text.contains("x-vsr-fallback"));
+    let document: serde_json::Value = serde_json::from_str(&clusters.text).unwrap();
+    let b = document["resources"].as_array().unwrap().iter().find(|cluster| cluster["name"] == "b").unwrap();
+    assert_eq!(b["metadata"]["filter_metadata"]["dragoman"]["upstream_model"], "b");
+    assert!(b.to_string().contains("dragoman.attempt") && routes.text.contains("x-vsr-fallback"));
     // A model that left keeps its cluster until it is trimmed, and only then is the version another.
     let one = config(&models.replace("  b: {endpoint: 'http://127.0.0.1:2', price: {}}\n", ""));
     let leaving = live::leaving(&clusters.text, &one);

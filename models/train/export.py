@@ -179,6 +179,17 @@ def save_onnx(model: Exported, shape, path: Path) -> None:
     onnx.save(proto, str(path))
 
 
+@torch.no_grad()
+def load_onnx(trained: Student, path: Path) -> None:
+    """Puts the weights of a file that `save_onnx` wrote into a student of its shape: to go on without a checkpoint."""
+    stored = {t.name: torch.from_numpy(onnx.numpy_helper.to_array(t).copy()) for t in onnx.load(str(path)).graph.initializer}
+    table = "encoder.embeddings.tok_embeddings"
+    stored[f"{table}.weight"] = stored.pop(f"{table}.rows").float() * stored.pop(f"{table}.scale")
+    for name in [name for name in stored if name.endswith("_t")]:
+        stored[name.removesuffix("_t")] = stored.pop(name).T
+    trained.load_state_dict(stored)
+
+
 class Session:
     """The exported file in onnxruntime; texts in, vectors out."""
 

@@ -16,6 +16,7 @@ import export
 import grow
 import judge
 import teacher
+import variants
 from student import SHAPES, Student
 
 HERE = Path(__file__).parent
@@ -39,6 +40,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--neighbour-weight", type=float, default=0.1)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the cache")
     parser.add_argument("--projection-texts", type=int, default=20_000)
+    parser.add_argument("--texts", type=int, help="train on so many of the corpus's texts only")
+    parser.add_argument("--variants", type=int, default=0, help="and on so many made from them, see variants.py")
+    parser.add_argument("--start", type=Path, help="start from this exported model.onnx of the same size")
     parser.add_argument("--grow", type=Path, help="start from this checkpoint of a --size small, half as wide")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -74,15 +78,23 @@ def main() -> None:
 
     tokenizer = teacher.tokenizer()
     student = Student(SHAPES[options.size], len(tokenizer))
-    if options.grow:
+    if options.start:
+        export.load_onnx(student, options.start)
+    elif options.grow:
         small = Student(SHAPES["small"], len(tokenizer))
         small.load_state_dict(torch.load(options.grow)["student"])
         grow.grow(small, student)
     else:
         student.start_from(teacher.cached(options.cache / "tokens.npy", lambda: teacher.Teacher().token_vectors()))
     if options.steps:
-        ids = corpus.token_ids(tokenizer, texts, options.cap)
-        drawn = batches.Batches(ids, vectors("train", texts), options.batch, options.seed)
+        learned, part = texts[: options.texts], "train" if options.texts is None else f"train-{options.texts}"
+        targets = vectors(part, learned)
+        if options.variants:
+            made = variants.make(learned, options.variants, options.seed)
+            targets = np.concatenate((targets, vectors(f"{part}-variants-{options.variants}", made)))
+            learned = learned + made
+        ids = corpus.token_ids(tokenizer, learned, options.cap)
+        drawn = batches.Batches(ids, targets, options.batch, options.seed)
         distil.train(student, drawn, options.cache / f"checkpoint-{options.size}.pt", options)
 
     session, results = write_files(student, tokenizer, texts, options)

@@ -190,6 +190,17 @@ def load_onnx(trained: Student, path: Path) -> None:
     trained.load_state_dict(stored)
 
 
+@torch.no_grad()
+def load_mean(trained: Student, paths: list[Path]) -> None:
+    """The mean of the weights of several such files, which one training must have led to."""
+    others = [copy.deepcopy(trained) for _ in paths]
+    for other, path in zip(others, paths):
+        load_onnx(other, path)
+        other.standardise_by(others[0].pooled.centre.clone(), others[0].pooled.spread.clone())
+    states = [other.state_dict() for other in others]
+    trained.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+
+
 class Session:
     """The exported file in onnxruntime; texts in, vectors out."""
 

@@ -186,7 +186,11 @@ class Student(nn.Module):
         self.eval()
         pooled = self.pool(ids, groups)
         self.train(training)
-        centre, spread = pooled.mean(0), pooled.std(0).clamp_min(1e-6)
+        self.standardise_by(pooled.mean(0), pooled.std(0).clamp_min(1e-6))
+
+    @torch.no_grad()
+    def standardise_by(self, centre: torch.Tensor, spread: torch.Tensor) -> None:
+        """Takes these for centre and spread, and changes the weights behind so that nothing else changes."""
         moved, scaled = (centre - self.pooled.centre) / self.pooled.spread, spread / self.pooled.spread
         for layer in (self.head["dense"], self.projection):
             weight = layer.weight[:, : len(centre)]

@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--projection-texts", type=int, default=20_000)
     parser.add_argument("--texts", type=int, help="train on so many of the corpus's texts only")
     parser.add_argument("--variants", type=int, default=0, help="and on so many made from them, see variants.py")
-    parser.add_argument("--start", type=Path, help="start from this exported model.onnx of the same size")
+    parser.add_argument("--start", type=Path, nargs="+", help="start from the mean of these exported model.onnx of the same size")
     parser.add_argument("--grow", type=Path, help="start from this checkpoint of a --size small, half as wide")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -79,7 +79,7 @@ def main() -> None:
     tokenizer = teacher.tokenizer()
     student = Student(SHAPES[options.size], len(tokenizer))
     if options.start:
-        export.load_onnx(student, options.start)
+        export.load_mean(student, options.start)
     elif options.grow:
         small = Student(SHAPES["small"], len(tokenizer))
         small.load_state_dict(torch.load(options.grow)["student"])

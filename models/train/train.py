@@ -90,7 +90,7 @@ def main() -> None:
         learned, part = texts[: options.texts], "train" if options.texts is None else f"train-{options.texts}"
         targets = vectors(part, learned)
         if options.variants:
-            made = variants.make(learned, options.variants, options.seed)
+            made = variants.make(learned, options.variants, options.seed, held_out)
             targets = np.concatenate((targets, vectors(f"{part}-variants-{options.variants}", made)))
             learned = learned + made
         ids = corpus.token_ids(tokenizer, learned, options.cap)

@@ -33,11 +33,11 @@ def replaced(words: list[str], other: list[str], rng: np.random.Generator) -> li
 KINDS = (part, halves, replaced)
 
 
-def make(texts: list[str], count: int, seed: int) -> list[str]:
-    """`count` new texts, at most: each kind in turn, of texts drawn at random, none that is in `texts` already."""
+def make(texts: list[str], count: int, seed: int, held_out: list[str]) -> list[str]:
+    """`count` new texts, at most: each kind in turn, of texts drawn at random, none that is in `texts` or `held_out`."""
     rng = np.random.default_rng([seed, 7])
     long = [text for text in texts if len(text.split()) >= FEWEST]
-    known, made = set(texts), {}
+    known, made = {*texts, *held_out}, {}
     for turn in range(count):
         text, other = (long[i].split() for i in rng.integers(len(long), size=2))
         new = " ".join(KINDS[turn % len(KINDS)](text, other, rng))

@@ -176,11 +176,13 @@ impl<'a> Weights<'a> {
                 }
                 Kind::Pooled => tensors.extend(self.standard(&columns)?),
                 Kind::Matrix(outputs, inputs) => {
-                    tensors.extend(settle(self.matrix(&name, outputs, inputs)?, &Rounding::Int8));
+                    let alike = vec![1.0; inputs];
+                    tensors.extend(settle(self.matrix(&name, outputs, inputs)?, &Rounding::Weighted(&alike)));
                 }
                 Kind::Feed(i) => {
                     for band in self.feed(i)?.bands(&self.shape) {
-                        tensors.extend(settle(band.wi, &Rounding::Int8));
+                        let alike = vec![1.0; self.shape.hidden];
+                        tensors.extend(settle(band.wi, &Rounding::Weighted(&alike)));
                         tensors.extend(settle(band.wo, &Rounding::Weighted(&band.importance)));
                     }
                 }

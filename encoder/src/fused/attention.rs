@@ -87,11 +87,11 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    pub(super) fn new(int8: bool) -> Self {
+    pub(super) fn new<S: Simd>(int8: bool) -> Self {
         Self {
             queries: Rows::default(),
-            keys: Panels::new(int8),
-            values: Panels::new(int8),
+            keys: Panels::new::<S>(int8),
+            values: Panels::new::<S>(int8),
             most: Vec::new(),
             scores: Rows::default(),
         }
@@ -244,10 +244,10 @@ fn pack_key<S: Simd>(position: usize, key: &[Line], panels: &mut Panels) {
             let key = bytemuck::must_cast_slice::<Line, f32>(key);
             slots.iter_mut().step_by(width).zip(key).for_each(|(slot, x)| *slot = *x);
         }
-        Panels::Int8 { quads, scale, sums } => {
+        Panels::Int8 { quads, scale, sums, .. } => {
             let mut most = S::splat(1e-30);
             for x in vectors::<S>(key) {
-                most = S::max(most, absolute::<S>(S::load(x)));
+                most = S::max(most, S::absolute(S::load(x)));
             }
             let most = S::greatest(most);
             let slots = bytemuck::must_cast_slice_mut::<ByteLine, [u8; 4]>(quads);
@@ -299,7 +299,7 @@ fn pack_values<S: Simd>(values: &HeadRows<'_>, padded: usize, scratch: &mut Scra
             most.fill(Line([1e-30; LINE]));
             for token in 0..values.rows {
                 for (most, x) in vectors_mut::<S>(most).iter_mut().zip(vectors::<S>(values.row(token))) {
-                    S::store(most, S::max(S::load(most), absolute::<S>(S::load(x))));
+                    S::store(most, S::max(S::load(most), S::absolute(S::load(x))));
                 }
             }
             for (scale, most) in vectors_mut::<S>(scale).iter_mut().zip(vectors_mut::<S>(most)) {
@@ -334,9 +334,4 @@ fn pack_values<S: Simd>(values: &HeadRows<'_>, padded: usize, scratch: &mut Scra
             }
         }
     }
-}
-
-#[inline(always)]
-fn absolute<S: Simd>(x: S::F) -> S::F {
-    S::max(x, S::sub(S::splat(0.0), x))
 }

@@ -62,7 +62,7 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    fn new(shape: &Shape, int8: bool) -> Self {
+    fn new<S: Simd>(shape: &Shape, int8: bool) -> Self {
         Self {
             global: Rope::new(shape.global_rope_theta, shape.head_size()),
             local: Rope::new(shape.local_rope_theta, shape.head_size()),
@@ -71,7 +71,7 @@ impl Arena {
             known: Known::new(4 * shape.hidden, int8),
             unknown: Vec::new(),
             pooled: Pooled::default(),
-            attention: Scratch::new(int8),
+            attention: Scratch::new::<S>(int8),
             rows: Default::default(),
         }
     }
@@ -127,7 +127,7 @@ impl<S: Simd> Model<S> {
     }
 
     pub(super) fn arena(&self) -> Arena {
-        Arena::new(&self.shape, self.layers.iter().all(|layer| layer.qkv.int8()))
+        Arena::new::<S>(&self.shape, self.layers.iter().all(|layer| layer.qkv.int8()))
     }
 
     /// The embedding of `ids`: `shape.output` numbers of unit length. `None` if an id is not in the table.
@@ -179,7 +179,7 @@ impl<S: Simd> Model<S> {
         for place in &*unknown {
             let x = stream.get_mut(place * d..(place + 1) * d).unwrap_or_default();
             let qkv = qkv.get_mut(place * 3 * d..(place + 1) * 3 * d).unwrap_or_default();
-            known.keep(*ids.get(*place)?, [x, qkv]);
+            known.keep::<S>(*ids.get(*place)?, [x, qkv]);
         }
         Some(())
     }

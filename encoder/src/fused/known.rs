@@ -3,7 +3,7 @@
 //! law), so those of the tokens seen last are kept.
 
 use super::lines::{LINE, Line};
-use super::simd::ROUND;
+use super::simd::{ROUND, Simd, vectors};
 
 /// Bytes that are kept at most, beside a few for each token.
 const BUDGET: usize = 2 << 20;
@@ -64,7 +64,7 @@ impl Known {
 
     /// Keeps a token's rows, and rounds them to what will be recalled: what ran before must leave no trace.
     #[inline(always)]
-    pub(super) fn keep(&mut self, token: u32, rows: [&mut [Line]; 2]) {
+    pub(super) fn keep<S: Simd>(&mut self, token: u32, rows: [&mut [Line]; 2]) {
         let place = self.place(token);
         let Some(known) = self.places.get_mut(place) else { return };
         known.token = token;
@@ -73,7 +73,11 @@ impl Known {
         for (row, scale) in rows.into_iter().zip(&mut known.scales) {
             let (mine, rest) = pieces.split_at_mut_checked(row.len()).unwrap_or_default();
             pieces = rest;
-            let most = row.iter().flat_map(|line| line.0).fold(1e-30, |most: f32, x| most.max(x.abs()));
+            let mut most = S::splat(1e-30);
+            for x in vectors::<S>(row) {
+                most = S::max(most, S::absolute(S::load(x)));
+            }
+            let most = S::greatest(most);
             *scale = most / MOST;
             let by = MOST / most;
             for (line, numbers) in row.iter_mut().zip(mine) {
@@ -88,6 +92,7 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fused::simd::Portable;
 
     fn rows(seed: f32) -> [Vec<Line>; 2] {
         [1, 3].map(|count| {
@@ -112,7 +117,7 @@ mod tests {
         let exact = rows(1.0);
         let mut kept = exact.clone();
         let [a, b] = &mut kept;
-        known.keep(7, [a, b]);
+        known.keep::<Portable>(7, [a, b]);
         assert_eq!(recall(&known, 7), Some(numbers(&kept)));
         let off = numbers(&kept).iter().zip(numbers(&exact)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(off <= 0.51 * 3.0 / MOST, "{off}");
@@ -124,7 +129,7 @@ mod tests {
         let other = known.places.len() as u32 + 7;
         for token in [7, other] {
             let [mut a, mut b] = rows(token as f32);
-            known.keep(token, [&mut a, &mut b]);
+            known.keep::<Portable>(token, [&mut a, &mut b]);
         }
         assert_eq!(recall(&known, 7), None);
         assert!(recall(&known, other).is_some());
@@ -134,7 +139,7 @@ mod tests {
     fn nothing_is_kept_of_an_exact_model() {
         let mut known = Known::new(4 * LINE, false);
         let [mut a, mut b] = rows(1.0);
-        known.keep(7, [&mut a, &mut b]);
+        known.keep::<Portable>(7, [&mut a, &mut b]);
         assert_eq!(numbers(&[a, b]), numbers(&rows(1.0)));
         assert_eq!(recall(&known, 7), None);
     }

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use super::dots::{self, Way};
 use super::lines::Line;
 use super::panels::{Panels, Sink, Window, multiply, multiply_two, width};
 use super::rows::Rows;
@@ -41,7 +42,7 @@ impl<S: Simd> Matrix<S> {
     /// Packs `[outputs, inputs]` weights so that output j is the stored output `order[j]`.
     pub(super) fn pack(plain: &Plain, inputs: usize, order: &[usize]) -> Self {
         let stored = |j: usize, k: usize| order.get(j).map(|o| o * inputs + k);
-        let mut panels = Panels::new(matches!(plain, Plain::Int8(..)));
+        let mut panels = Panels::new::<S>(matches!(plain, Plain::Int8(..)));
         panels.lay::<S>(order.len(), inputs);
         match (plain, &mut panels) {
             (Plain::Float(values), Panels::Float(lines)) => {
@@ -49,7 +50,8 @@ impl<S: Simd> Matrix<S> {
                     stored(j, k).and_then(|i| values.get(i)).copied().unwrap_or_default()
                 });
             }
-            (Plain::Int8(values, scales), Panels::Int8 { quads, scale, sums }) => {
+            (Plain::Int8(values, scales), Panels::Int8 { quads, scale, sums, way }) => {
+                *way = Way::of::<S>(values.chunks_exact(inputs.max(1)).all(dots::fit));
                 let weight = |j, k| stored(j, k).and_then(|i| values.get(i)).copied().unwrap_or_default();
                 pack::<S, _>(bytemuck::must_cast_slice_mut(quads), inputs, 4, weight);
                 let scale = bytemuck::must_cast_slice_mut::<Line, f32>(scale);

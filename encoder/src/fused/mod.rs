@@ -4,6 +4,7 @@
 //! SIMD, AVX2, AVX-512 or plain Rust. It must not know texts, tokenizers or what an embedding is used for.
 
 mod attention;
+pub(crate) mod dots;
 pub(crate) mod file;
 mod forward;
 mod known;

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::dots::{Halves, Pairs, Way, Whole};
 use super::lines::{ByteLine, LINE, Line, grow};
 use super::rows::{Part, Step};
 use super::simd::{Simd, vectors};
@@ -29,14 +30,21 @@ pub(super) enum Panels {
         scale: Vec<Line>,
         /// `scale · Σ q` over the inputs, for each output.
         sums: Vec<Line>,
+        /// How products are summed.
+        way: Way,
     },
 }
 
 impl Panels {
-    pub(super) fn new(int8: bool) -> Self {
+    pub(super) fn new<S: Simd>(int8: bool) -> Self {
         match int8 {
             false => Self::Float(Vec::new()),
-            true => Self::Int8 { quads: Vec::new(), scale: Vec::new(), sums: Vec::new() },
+            true => Self::Int8 {
+                quads: Vec::new(),
+                scale: Vec::new(),
+                sums: Vec::new(),
+                way: Way::of::<S>(false),
+            },
         }
     }
 
@@ -49,7 +57,7 @@ impl Panels {
         let outputs = outputs.next_multiple_of(width::<S>());
         match self {
             Self::Float(panels) => grow(panels, (outputs * inputs).div_ceil(LINE), Line::ZERO),
-            Self::Int8 { quads, scale, sums } => {
+            Self::Int8 { quads, scale, sums, .. } => {
                 grow(quads, (outputs * inputs).div_ceil(4 * LINE), ByteLine::ZERO);
                 // Whole panels of vectors, whatever a line holds.
                 grow(scale, outputs.div_ceil(LINE), Line::ZERO);
@@ -59,12 +67,12 @@ impl Panels {
     }
 }
 
-/// Where products go, two vectors at a time.
+/// Where products go, tile by tile.
 ///
 /// A trait and not a closure: its methods must be inlined into code compiled for the processor.
 pub(super) trait Sink<S: Simd> {
-    /// Takes outputs `panel` of row `row`.
-    fn take(&mut self, row: usize, panel: usize, product: [S::F; 2]);
+    /// Takes outputs `panel` of R rows from row `first` on.
+    fn take<const R: usize>(&mut self, first: usize, panel: usize, tile: &[[S::F; 2]; R]);
 }
 
 /// Which of the panels, and which of their inputs.
@@ -108,14 +116,11 @@ fn multiply_by<S: Simd, const R: usize>(
             for (p, panel) in panels.enumerate().take(window.panels.end).skip(window.panels.start) {
                 let panel = panel.get(from..to).unwrap_or_default();
                 for (block, a) in rows.floats.chunks_exact(R * rows.width).enumerate() {
-                    let sums = tile::floats::<S, R>(a, panel);
-                    for (r, sums) in sums.into_iter().enumerate() {
-                        sink.take(block * R + r, p, sums);
-                    }
+                    sink.take(block * R, p, &tile::floats::<S, R>(a, panel));
                 }
             }
         }
-        Panels::Int8 { quads, scale, sums } => {
+        Panels::Int8 { quads, scale, sums, way } => {
             let quads = bytemuck::must_cast_slice::<ByteLine, S::Quads>(quads).as_chunks::<2>().0;
             let terms =
                 vectors::<S>(scale).as_chunks::<2>().0.iter().zip(vectors::<S>(sums).as_chunks::<2>().0);
@@ -125,10 +130,12 @@ fn multiply_by<S: Simd, const R: usize>(
                 let terms = load_terms::<S>(terms);
                 let blocks = rows.quads.as_chunks::<R>().0.chunks_exact(rows.width / 4);
                 for ((block, a), steps) in blocks.enumerate().zip(rows.steps.as_chunks::<R>().0) {
-                    let dots = tile::quads::<S, R>(a, panel);
-                    for ((r, dots), step) in dots.into_iter().enumerate().zip(steps) {
-                        sink.take(block * R + r, p, in_floats::<S>(dots, *step, terms));
-                    }
+                    let dots = match way {
+                        Way::Whole => tile::quads::<S, Whole, R>(a, panel),
+                        Way::Halves => tile::quads::<S, Halves, R>(a, panel),
+                        Way::Pairs => tile::quads::<S, Pairs, R>(a, panel),
+                    };
+                    sink.take(block * R, p, &in_floats::<S, R>(&dots, steps, terms));
                 }
             }
         }
@@ -157,23 +164,25 @@ fn multiply_two_of<S: Simd, const R: usize>(
     sink: &mut impl Sink<S>,
 ) {
     let inputs = window.inputs.end;
-    let Panels::Int8 { quads, scale, sums } = panels else {
+    let Panels::Int8 { quads, scale, sums, way } = panels else {
         return multiply_by::<S, R>(rows, panels, inputs, window, sink);
     };
     let quads = bytemuck::must_cast_slice::<ByteLine, S::Quads>(quads).as_chunks::<2>().0;
     let terms: (&[[S::Floats; 2]], _) = (vectors::<S>(scale).as_chunks().0, vectors::<S>(sums).as_chunks().0);
     let panel = |p: usize| quads.get(p * inputs / 4..(p + 1) * inputs / 4);
-    let Some(steps) = rows.steps.get(..2) else { return };
+    let Some(steps) = rows.steps.first_chunk::<2>() else { return };
     for first in window.panels.clone().step_by(2) {
         let Some(one) = panel(first) else { return };
         // The last panel may have none beside it.
         let second = if first + 1 < window.panels.end { first + 1 } else { first };
-        let products = tile::two_rows::<S, R>(rows.quads.as_chunks().0, [one, panel(second).unwrap_or(one)]);
-        for ((r, products), step) in products.into_iter().enumerate().zip(steps) {
-            for (p, dots) in [first, second].into_iter().zip(products) {
-                let Some(terms) = terms.0.get(p).zip(terms.1.get(p)) else { return };
-                sink.take(r, p, in_floats::<S>(dots, *step, load_terms::<S>(terms)));
-            }
+        let (quads, panels) = (rows.quads.as_chunks().0, [one, panel(second).unwrap_or(one)]);
+        let products = match way {
+            Way::Whole => tile::two_rows::<S, Whole, R>(quads, panels),
+            Way::Halves | Way::Pairs => tile::two_rows::<S, Halves, R>(quads, panels),
+        };
+        for (p, dots) in [first, second].into_iter().zip(&products) {
+            let Some(terms) = terms.0.get(p).zip(terms.1.get(p)) else { return };
+            sink.take(0, p, &in_floats::<S, 2>(dots, steps, load_terms::<S>(terms)));
         }
     }
 }
@@ -184,12 +193,20 @@ fn load_terms<S: Simd>((scale, sums): (&[S::Floats; 2], &[S::Floats; 2])) -> [[S
     [scale, sums].map(|pair| [S::load(&pair[0]), S::load(&pair[1])])
 }
 
-/// `scale · (step · Σ uq + low · Σ q)`
+/// `scale · (step · Σ uq + low · Σ q)` of R rows.
 #[inline(always)]
-fn in_floats<S: Simd>([x, y]: [S::I; 2], step: Step, [scale, sums]: [[S::F; 2]; 2]) -> [S::F; 2] {
-    let (by, low) = (S::splat(step.step), S::splat(step.low));
-    [
-        S::fma(S::mul(S::to_float(x), by), scale[0], S::mul(low, sums[0])),
-        S::fma(S::mul(S::to_float(y), by), scale[1], S::mul(low, sums[1])),
-    ]
+fn in_floats<S: Simd, const R: usize>(
+    dots: &[[S::I; 2]; R],
+    steps: &[Step; R],
+    [scale, sums]: [[S::F; 2]; 2],
+) -> [[S::F; 2]; R] {
+    let mut products = [[S::splat(0.0); 2]; R];
+    for ((product, [x, y]), step) in products.iter_mut().zip(dots).zip(steps) {
+        let (by, low) = (S::splat(step.step), S::splat(step.low));
+        *product = [
+            S::fma(S::mul(S::to_float(*x), by), scale[0], S::mul(low, sums[0])),
+            S::fma(S::mul(S::to_float(*y), by), scale[1], S::mul(low, sums[1])),
+        ];
+    }
+    products
 }

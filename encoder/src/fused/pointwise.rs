@@ -7,29 +7,33 @@ use super::simd::{ROUND, Simd, vectors, vectors_mut};
 /// take a hundred times as long for.
 const LEAST: f32 = -60.0;
 
-/// eˣ, relative error below 3e-7, for x up to 88; no less than e⁻⁶⁰.
+/// eˣ, relative error below 3e-7, for x up to 88; no less than e⁻⁶⁰. Of N vectors.
 ///
 /// Cody-Waite reduction and the polynomial of Cephes' `expf`.
 #[inline(always)]
-pub(super) fn exp<S: Simd>(x: S::F) -> S::F {
+pub(super) fn exp<S: Simd, const N: usize>(x: [S::F; N]) -> [S::F; N] {
     const LOG2_HIGH: f32 = 0.693_359_4;
     const LOG2_LOW: f32 = -2.121_944_4e-4;
-    let x = S::min(S::max(x, S::splat(LEAST)), S::splat(88.0));
-    let t = S::add(S::mul(x, S::splat(std::f32::consts::LOG2_E)), S::splat(ROUND));
-    let n = S::sub(t, S::splat(ROUND));
-    let r = S::fma(n, S::splat(-LOG2_HIGH), x);
-    let r = S::fma(n, S::splat(-LOG2_LOW), r);
     const P: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
-    let p = polynomial::<S, 6>(r, P);
-    let p = S::add(S::fma(S::mul(r, r), p, r), S::splat(1.0));
-    S::scale2(p, t)
+    let x = x.map(|x| S::min(S::max(x, S::splat(LEAST)), S::splat(88.0)));
+    let t = x.map(|x| S::add(S::mul(x, S::splat(std::f32::consts::LOG2_E)), S::splat(ROUND)));
+    let mut r = x;
+    for (r, t) in r.iter_mut().zip(&t) {
+        let n = S::sub(*t, S::splat(ROUND));
+        *r = S::fma(n, S::splat(-LOG2_LOW), S::fma(n, S::splat(-LOG2_HIGH), *r));
+    }
+    let mut made = polynomial::<S, 6, N>(r, P);
+    for (p, (r, t)) in made.iter_mut().zip(r.iter().zip(&t)) {
+        *p = S::scale2(S::add(S::fma(S::mul(*r, *r), *p, *r), S::splat(1.0)), *t);
+    }
+    made
 }
 
-/// `x · Φ(x) = ½x (1 + erf(x / √2))`, absolute error below 4e-7 · |x|.
+/// `x · Φ(x) = ½x (1 + erf(x / √2))`, absolute error below 4e-7 · |x|; of N vectors, each constant once for all.
 ///
 /// erf by the rational minimax approximation of Eigen (`generic_fast_erf_float`), which needs no exponential.
 #[inline(always)]
-pub(super) fn gelu<S: Simd>(x: S::F) -> S::F {
+pub(super) fn gelu<S: Simd, const N: usize>(x: [S::F; N]) -> [S::F; N] {
     const P: [f32; 7] = [
         -2.726_142_3e-10,
         2.770_681_4e-8,
@@ -40,24 +44,31 @@ pub(super) fn gelu<S: Simd>(x: S::F) -> S::F {
         -1.609_603_3e-2,
     ];
     const Q: [f32; 5] = [-1.456_607_2e-5, -2.133_740_6e-4, -1.682_827e-3, -7.373_329e-3, -1.426_473_9e-2];
-    let z = S::mul(x, S::splat(std::f32::consts::FRAC_1_SQRT_2));
     // Beyond 4, erf is 1 in float32.
-    let z = S::min(S::max(z, S::splat(-4.0)), S::splat(4.0));
-    let square = S::mul(z, z);
-    let erf = S::div(S::mul(z, polynomial::<S, 7>(square, P)), polynomial::<S, 5>(square, Q));
-    let half = S::mul(x, S::splat(0.5));
-    S::fma(half, erf, half)
+    let (least, most) = (S::splat(-4.0), S::splat(4.0));
+    let z = x.map(|x| S::min(S::max(S::mul(x, S::splat(std::f32::consts::FRAC_1_SQRT_2)), least), most));
+    let square = z.map(|z| S::mul(z, z));
+    let (over, under) = (polynomial::<S, 7, N>(square, P), polynomial::<S, 5, N>(square, Q));
+    let mut made = x;
+    for (x, ((z, over), under)) in made.iter_mut().zip(z.iter().zip(&over).zip(&under)) {
+        let half = S::mul(*x, S::splat(0.5));
+        *x = S::fma(half, S::div(S::mul(*z, *over), *under), half);
+    }
+    made
 }
 
 /// By Horner's rule, the highest power's coefficient first.
 #[inline(always)]
-fn polynomial<S: Simd, const N: usize>(x: S::F, coefficients: [f32; N]) -> S::F {
+fn polynomial<S: Simd, const C: usize, const N: usize>(x: [S::F; N], coefficients: [f32; C]) -> [S::F; N] {
     let mut coefficients = coefficients.into_iter();
-    let mut sum = S::splat(coefficients.next().unwrap_or_default());
+    let mut sums = [S::splat(coefficients.next().unwrap_or_default()); N];
     for c in coefficients {
-        sum = S::fma(sum, x, S::splat(c));
+        let c = S::splat(c);
+        for (sum, x) in sums.iter_mut().zip(&x) {
+            *sum = S::fma(*sum, *x, c);
+        }
     }
-    sum
+    sums
 }
 
 /// `to = (x - mean) / √(variance + eps) · weight`.
@@ -90,10 +101,12 @@ pub(super) fn softmax<S: Simd>(scores: &mut [S::Floats]) -> f32 {
     }
     let high = S::splat(S::greatest(high));
     let mut total = S::splat(0.0);
-    for score in scores {
-        let e = exp::<S>(S::sub(S::load(score), high));
-        total = S::add(total, e);
-        S::store(score, e);
+    // Rows are whole lines and whole panels: an even number of vectors.
+    for [one, two] in scores.as_chunks_mut().0 {
+        let [e, f] = exp::<S, 2>([S::sub(S::load(one), high), S::sub(S::load(two), high)]);
+        total = S::add(total, S::add(e, f));
+        S::store(one, e);
+        S::store(two, f);
     }
     S::sum(total)
 }
@@ -107,11 +120,11 @@ mod tests {
     fn exp_is_exp() {
         for i in -5999..8800 {
             let x = i as f32 / 100.0;
-            let [got, ..] = exp::<Portable>([x; 4]);
+            let [[got, ..]] = exp::<Portable, 1>([[x; 4]]);
             let want = f64::from(x).exp();
             assert!((f64::from(got) / want - 1.0).abs() < 3e-7, "{x}: {got} {want}");
         }
-        assert!(exp::<Portable>([f32::MIN; 4])[0] < 1e-26);
+        assert!(exp::<Portable, 1>([[f32::MIN; 4]])[0][0] < 1e-26);
     }
 
     #[test]
@@ -123,7 +136,7 @@ mod tests {
         for i in 0..8192 {
             let x = f64::from(i) * step;
             for (x, phi) in [(x, phi), (-x, 1.0 - phi)] {
-                let [got, ..] = gelu::<Portable>([x as f32; 4]);
+                let [[got, ..]] = gelu::<Portable, 1>([[x as f32; 4]]);
                 assert!((f64::from(got) - x * phi).abs() < 4e-7 * x.abs().max(0.1), "{x}: {got} {}", x * phi);
             }
             phi += step / 6.0 * (density(x) + 4.0 * density(x + step / 2.0) + density(x + step));
@@ -132,10 +145,9 @@ mod tests {
 
     #[test]
     fn softmax_leaves_out_what_is_masked() {
-        let mut scores = [[1.0, 2.0, f32::MIN, 3.0]];
+        let mut scores = [[1.0, 2.0, f32::MIN, 3.0], [0.5, f32::MIN, -1.0, 2.5]];
         let sum = softmax::<Portable>(&mut scores);
-        assert!(
-            (scores[0].iter().sum::<f32>() - sum).abs() < 1e-6 && scores[0][3] == 1.0 && scores[0][2] < 1e-25
-        );
+        assert!((scores.iter().flatten().sum::<f32>() - sum).abs() < 1e-6);
+        assert!(scores[0][3] == 1.0 && scores[0][2] < 1e-25 && scores[1][1] < 1e-25);
     }
 }

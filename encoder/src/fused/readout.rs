@@ -113,7 +113,8 @@ impl<S: Simd> Readout<S> {
         if let Some(head) = &self.head {
             let made = head.apply(pooled.lines(), rows);
             for x in vectors_mut::<S>(made) {
-                S::store(x, gelu::<S>(S::load(x)));
+                let [made] = gelu::<S, 1>([S::load(x)]);
+                S::store(x, made);
             }
             pooled.push(made);
         }

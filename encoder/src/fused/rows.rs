@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::lines::{Line, grow, lines};
+use super::lines::{LINE, Line, grow, lines};
 use super::simd::{ROUND, Simd, vectors, vectors_mut};
 
 /// Rows are worked on in blocks of this many at most; every buffer has room for whole blocks.
@@ -51,16 +51,26 @@ impl Rows {
     /// that is known to hold them.
     #[inline(always)]
     pub(super) fn settle<S: Simd>(&mut self, int8: bool, within: Option<(f32, f32)>) {
-        if !int8 {
+        match S::ROWS {
+            _ if !int8 => {}
+            8 => self.settle_by::<S, 8>(within),
+            _ => self.settle_by::<S, 4>(within),
+        }
+    }
+
+    #[inline(always)]
+    fn settle_by<S: Simd, const R: usize>(&mut self, within: Option<(f32, f32)>) {
+        let (depth, lines) = (self.width / 4, lines(self.width));
+        if depth == 0 {
             return;
         }
-        let rows = self.floats.chunks_exact(lines(self.width)).zip(&mut self.steps).take(self.count);
-        let depth = self.width / 4;
-        for (i, (row, step)) in rows.enumerate() {
-            let start = i / S::ROWS * S::ROWS * depth + i % S::ROWS;
-            let quads = self.quads.get_mut(start..).unwrap_or_default().iter_mut().step_by(S::ROWS);
-            let (low, high) = within.unwrap_or_else(|| ends::<S>(row));
-            *step = quantise::<S>(row, quads, low, high);
+        let blocks = self.quads.as_chunks_mut::<R>().0.chunks_exact_mut(depth);
+        let rows = self.floats.chunks_exact(R * lines).zip(self.steps.as_chunks_mut::<R>().0);
+        for ((rows, steps), block) in rows.zip(blocks).take(self.count / R) {
+            for (r, (row, step)) in rows.chunks_exact(lines).zip(steps).enumerate() {
+                let (low, high) = within.unwrap_or_else(|| ends::<S>(row));
+                *step = quantise::<S, R>(row, block, r, low, high);
+            }
         }
     }
 
@@ -117,28 +127,30 @@ fn ends<S: Simd>(row: &[Line]) -> (f32, f32) {
     (-S::greatest(S::sub(S::splat(0.0), least)), S::greatest(most))
 }
 
-/// `u = round((x - low) / step)` with `step = (high - low) / 127`.
+/// `u = round((x - low) / step)` with `step = (high - low) / 127`, to row r of a block.
 #[inline(always)]
-fn quantise<'a, S: Simd>(
+fn quantise<S: Simd, const R: usize>(
     row: &[Line],
-    mut quads: impl Iterator<Item = &'a mut [u8; 4]>,
+    block: &mut [[[u8; 4]; R]],
+    r: usize,
     low: f32,
     high: f32,
 ) -> Step {
-    // A row of equal values has a range of zero; any range does for it.
-    let range = (high - low).max(1e-30);
+    // A row of equal values has a range of zero; any range does for it. (`f32::max` is a call in WebAssembly.)
+    let range = if high - low > 1e-30 { high - low } else { 1e-30 };
     let (scale, offset) = (S::splat(127.0 / range), S::splat(-low * (127.0 / range)));
     let mut total = S::splat(0.0);
-    for line in row {
+    let round = S::splat(ROUND);
+    for (line, to) in row.iter().zip(block.as_chunks_mut::<{ LINE / 4 }>().0) {
         let mut scaled = *line;
         for x in vectors_mut::<S>(std::slice::from_mut(&mut scaled)) {
             let u = S::fma(S::load(x), scale, offset);
-            let u = S::add(S::min(S::max(u, S::splat(0.0)), S::splat(127.0)), S::splat(ROUND));
-            total = S::add(total, S::sub(u, S::splat(ROUND)));
+            let u = S::add(S::min(S::max(u, S::splat(0.0)), S::splat(127.0)), round);
+            total = S::add(total, S::sub(u, round));
             S::store(x, u);
         }
-        for (quad, to) in S::low_bytes(&scaled.0).as_chunks::<4>().0.iter().zip(quads.by_ref()) {
-            *to = *quad;
+        for (quad, to) in S::low_bytes(&scaled.0).as_chunks::<4>().0.iter().zip(to) {
+            to[r % R] = *quad;
         }
     }
     Step { step: range / 127.0, low, total: S::sum(total) }

@@ -48,74 +48,98 @@ pub(super) struct Mix<'a> {
     pub(super) totals: [f32; BLOCK],
 }
 
-/// Where `panel` lies in row `row`; the last panel may be wider than the row.
+/// Rows of `stride` lines from row `first` on, each from where `panel` lies in it. In chunks, because an index for each row
+/// is more than WebAssembly has registers for.
 #[inline(always)]
-fn place<S: Simd>(grid: &mut [Line], stride: usize, row: usize, panel: usize) -> &mut [S::Floats] {
-    let stride = stride * LINE / S::LANES;
-    let start = row * stride + 2 * panel;
-    vectors_mut::<S>(grid).get_mut(start..(start + 2).min((row + 1) * stride)).unwrap_or_default()
+fn rows<S: Simd>(
+    grid: &mut [Line],
+    stride: usize,
+    first: usize,
+    panel: usize,
+) -> impl Iterator<Item = &mut [S::Floats]> {
+    let stride = (stride * LINE / S::LANES).max(1);
+    let rows = vectors_mut::<S>(grid).get_mut(first * stride..).unwrap_or_default().chunks_mut(stride);
+    rows.map(move |row| row.get_mut(2 * panel..).unwrap_or_default())
+}
+
+/// Both vectors, or one: the last panel may be wider than the row. No loop, because in WebAssembly that becomes a call which
+/// copies one or two vectors.
+#[inline(always)]
+fn put<S: Simd>(slots: &mut [S::Floats], product: &[S::F; 2]) {
+    match slots {
+        [first, second, ..] => {
+            S::store(first, product[0]);
+            S::store(second, product[1]);
+        }
+        [only] => S::store(only, product[0]),
+        _ => {}
+    }
 }
 
 impl<S: Simd> Sink<S> for Put<'_> {
     #[inline(always)]
-    fn take(&mut self, row: usize, panel: usize, product: [S::F; 2]) {
-        for (slot, x) in place::<S>(self.grid, self.stride, row, panel).iter_mut().zip(product) {
-            S::store(slot, x);
+    fn take<const R: usize>(&mut self, first: usize, panel: usize, tile: &[[S::F; 2]; R]) {
+        for (slots, product) in rows::<S>(self.grid, self.stride, first, panel).zip(tile) {
+            put::<S>(slots, product);
         }
     }
 }
 
 impl<S: Simd> Sink<S> for Scatter<'_> {
     #[inline(always)]
-    fn take(&mut self, row: usize, panel: usize, product: [S::F; 2]) {
-        let Some(row) = self.places.get(row) else { return };
-        for (slot, x) in place::<S>(self.grid, self.stride, *row, panel).iter_mut().zip(product) {
-            S::store(slot, x);
+    fn take<const R: usize>(&mut self, first: usize, panel: usize, tile: &[[S::F; 2]; R]) {
+        for (place, product) in self.places.get(first..).unwrap_or_default().iter().zip(tile) {
+            Sink::<S>::take(&mut Put { grid: self.grid, stride: self.stride }, *place, panel, &[*product]);
         }
     }
 }
 
 impl<S: Simd> Sink<S> for Add<'_> {
     #[inline(always)]
-    fn take(&mut self, row: usize, panel: usize, product: [S::F; 2]) {
-        for (slot, x) in place::<S>(self.grid, self.stride, row, panel).iter_mut().zip(product) {
-            S::store(slot, S::add(S::load(slot), x));
+    fn take<const R: usize>(&mut self, first: usize, panel: usize, tile: &[[S::F; 2]; R]) {
+        for (slots, product) in rows::<S>(self.grid, self.stride, first, panel).zip(tile) {
+            for (slot, x) in slots.iter_mut().zip(product) {
+                S::store(slot, S::add(S::load(slot), *x));
+            }
         }
     }
 }
 
 impl<S: Simd> Sink<S> for Gate<'_> {
     #[inline(always)]
-    fn take(&mut self, row: usize, panel: usize, [value, gate]: [S::F; 2]) {
-        let stride = self.stride * LINE / S::LANES;
-        if let Some(slot) = vectors_mut::<S>(self.grid).get_mut(row * stride + panel) {
-            S::store(slot, S::mul(gelu::<S>(value), gate));
+    fn take<const R: usize>(&mut self, first: usize, panel: usize, tile: &[[S::F; 2]; R]) {
+        let stride = (self.stride * LINE / S::LANES).max(1);
+        let values = gelu::<S, R>(tile.map(|[value, _]| value));
+        let rows =
+            vectors_mut::<S>(self.grid).get_mut(first * stride..).unwrap_or_default().chunks_mut(stride);
+        for (row, (value, [_, gate])) in rows.zip(values.iter().zip(tile)) {
+            if let Some(slot) = row.get_mut(panel) {
+                S::store(slot, S::mul(*value, *gate));
+            }
         }
     }
 }
 
 impl<S: Simd> Sink<S> for Scores<'_> {
     #[inline(always)]
-    fn take(&mut self, row: usize, panel: usize, product: [S::F; 2]) {
+    fn take<const R: usize>(&mut self, first: usize, panel: usize, tile: &[[S::F; 2]; R]) {
         let panel = panel.wrapping_sub(self.first_panel);
-        for (slot, x) in place::<S>(self.grid, self.stride, row, panel).iter_mut().zip(product) {
-            S::store(slot, x);
-        }
+        Sink::<S>::take(&mut Put { grid: self.grid, stride: self.stride }, first, panel, tile);
     }
 }
 
 impl<S: Simd> Sink<S> for Mix<'_> {
     #[inline(always)]
-    fn take(&mut self, row: usize, panel: usize, product: [S::F; 2]) {
-        let Some(total) = self.totals.get(row) else { return };
-        let by = S::splat(1.0 / total);
+    fn take<const R: usize>(&mut self, first: usize, panel: usize, tile: &[[S::F; 2]; R]) {
         let vectors = LINE / S::LANES;
-        let head = (row * self.stride + self.start) * vectors;
-        let end = head + self.size * vectors;
-        let here = (head + 2 * panel).min(end)..(head + 2 * panel + 2).min(end);
-        let slots = vectors_mut::<S>(self.grid).get_mut(here).unwrap_or_default();
-        for (slot, x) in slots.iter_mut().zip(product) {
-            S::store(slot, S::mul(x, by));
+        let totals = self.totals.get(first..).unwrap_or_default();
+        for (r, (product, total)) in tile.iter().zip(totals).enumerate() {
+            let by = S::splat(1.0 / total);
+            let head = ((first + r) * self.stride + self.start) * vectors;
+            let end = head + self.size * vectors;
+            let here = (head + 2 * panel).min(end)..(head + 2 * panel + 2).min(end);
+            let slots = vectors_mut::<S>(self.grid).get_mut(here).unwrap_or_default();
+            put::<S>(slots, &product.map(|x| S::mul(x, by)));
         }
     }
 }

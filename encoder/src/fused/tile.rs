@@ -1,5 +1,9 @@
 //! The inner loops: R rows by one panel of two vectors, or two rows by two panels; all sums in registers.
+//!
+//! In WebAssembly those of bytes are functions of their own: V8 then has registers for all sums, and once to compile what
+//! many products use. Elsewhere they must be inlined into code compiled for the processor.
 
+use super::dots::Dots;
 use super::simd::Simd;
 
 /// `Σₖ a[r][k] · panel[k]` of R rows that lie one after the other in `a`, each as long as the panel.
@@ -21,35 +25,47 @@ pub(super) fn floats<S: Simd, const R: usize>(a: &[f32], panel: &[[S::Floats; 2]
     sums
 }
 
-/// The same of bytes, four inputs at a time: `a[k]` are those of R rows.
-#[inline(always)]
-pub(super) fn quads<S: Simd, const R: usize>(a: &[[[u8; 4]; R]], panel: &[[S::Quads; 2]]) -> [[S::I; 2]; R] {
+/// The same of bytes, two quads of inputs at a time: `a[k]` are those of R rows.
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+pub(super) fn quads<S: Simd, D: Dots<S>, const R: usize>(
+    a: &[[[u8; 4]; R]],
+    panel: &[[S::Quads; 2]],
+) -> [[S::I; 2]; R] {
     let mut sums = [[S::zero(); 2]; R];
-    for (a, [x, y]) in a.iter().zip(panel) {
-        let (x, y) = (S::load_quads(x), S::load_quads(y));
-        for (sums, a) in sums.iter_mut().zip(a) {
-            let a = S::splat_quad(*a);
-            *sums = [S::dot(sums[0], a, x), S::dot(sums[1], a, y)];
+    for ([a, b], panel) in a.as_chunks().0.iter().zip(panel.as_chunks().0) {
+        let [x, y] = load::<S>(panel);
+        for ((sums, a), b) in sums.iter_mut().zip(a).zip(b) {
+            let a = [S::splat_quad(*a), S::splat_quad(*b)];
+            *sums = [D::add(sums[0], a, x), D::add(sums[1], a, y)];
         }
     }
     sums
 }
 
-/// The first two of R rows by two panels: as many sums at a time as four rows have with one, for what has no four rows.
-#[inline(always)]
-pub(super) fn two_rows<S: Simd, const R: usize>(
+/// `[panel][row]`: the first two of R rows by two panels, as many sums at a time as four rows have with one, for what has
+/// no four rows.
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+pub(super) fn two_rows<S: Simd, D: Dots<S>, const R: usize>(
     a: &[[[u8; 4]; R]],
     panels: [&[[S::Quads; 2]]; 2],
 ) -> [[[S::I; 2]; 2]; 2] {
     let mut sums = [[[S::zero(); 2]; 2]; 2];
-    for ((a, one), two) in a.iter().zip(panels[0]).zip(panels[1]) {
-        let weights = [one, two].map(|[x, y]| [S::load_quads(x), S::load_quads(y)]);
-        for (sums, a) in sums.iter_mut().zip(a) {
-            let a = S::splat_quad(*a);
-            for (sums, [x, y]) in sums.iter_mut().zip(weights) {
-                *sums = [S::dot(sums[0], a, x), S::dot(sums[1], a, y)];
+    let panels = panels[0].as_chunks().0.iter().zip(panels[1].as_chunks().0);
+    for ([a, b], (one, two)) in a.as_chunks().0.iter().zip(panels) {
+        for (sums, [x, y]) in sums.iter_mut().zip([one, two].map(load::<S>)) {
+            for ((sums, a), b) in sums.iter_mut().zip(a).zip(b) {
+                let a = [S::splat_quad(*a), S::splat_quad(*b)];
+                *sums = [D::add(sums[0], a, x), D::add(sums[1], a, y)];
             }
         }
     }
     sums
+}
+
+/// Two quads of each of a panel's two vectors.
+#[inline(always)]
+fn load<S: Simd>([one, two]: &[[S::Quads; 2]; 2]) -> [[S::I; 2]; 2] {
+    [[S::load_quads(&one[0]), S::load_quads(&two[0])], [S::load_quads(&one[1]), S::load_quads(&two[1])]]
 }

@@ -103,11 +103,27 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn dot(sum: __m256i, x: __m256i, w: __m256i) -> __m256i {
-        unsafe {
-            // Two products of at most 127 · 127 fit 16 bits.
-            let pairs = _mm256_maddubs_epi16(x, w);
-            _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-        }
+        Self::add_halves(sum, Self::halves(x, w))
+    }
+
+    #[inline(always)]
+    fn in_halves() -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn halves(x: __m256i, w: __m256i) -> __m256i {
+        unsafe { _mm256_maddubs_epi16(x, w) }
+    }
+
+    #[inline(always)]
+    fn both_halves(a: __m256i, b: __m256i) -> __m256i {
+        unsafe { _mm256_add_epi16(a, b) }
+    }
+
+    #[inline(always)]
+    fn add_halves(sum: __m256i, halves: __m256i) -> __m256i {
+        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(halves, _mm256_set1_epi16(1))) }
     }
 
     #[inline(always)]

@@ -112,6 +112,21 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn halves(x: __m512i, w: __m512i) -> __m512i {
+        unsafe { _mm512_maddubs_epi16(x, w) }
+    }
+
+    #[inline(always)]
+    fn both_halves(a: __m512i, b: __m512i) -> __m512i {
+        unsafe { _mm512_add_epi16(a, b) }
+    }
+
+    #[inline(always)]
+    fn add_halves(sum: __m512i, halves: __m512i) -> __m512i {
+        unsafe { _mm512_add_epi32(sum, _mm512_madd_epi16(halves, _mm512_set1_epi16(1))) }
+    }
+
+    #[inline(always)]
     fn to_float(x: __m512i) -> __m512 {
         unsafe { _mm512_cvtepi32_ps(x) }
     }

@@ -67,9 +67,25 @@ pub(super) trait Simd: Copy + 'static {
     fn splat_quad(x: [u8; 4]) -> Self::I;
     /// `sum + Σ wᵢxᵢ` over the four bytes of each place; x within 0..=127, so that no processor saturates.
     fn dot(sum: Self::I, x: Self::I, w: Self::I) -> Self::I;
+    /// Whether `dot` takes more instructions here than [`Simd::halves`] and [`Simd::add_halves`].
+    #[inline(always)]
+    fn in_halves() -> bool {
+        false
+    }
+    /// `Σ wᵢxᵢ` over the first and the last two bytes of each place, in the halves of 16 bits of it.
+    fn halves(x: Self::I, w: Self::I) -> Self::I;
+    /// Half by half.
+    fn both_halves(a: Self::I, b: Self::I) -> Self::I;
+    /// `sum` and both halves of each place.
+    fn add_halves(sum: Self::I, halves: Self::I) -> Self::I;
     fn to_float(x: Self::I) -> Self::F;
     /// Whole numbers within ±127 as bytes, of floats that [`ROUND`] was added to.
     fn low_bytes(x: &[f32; LINE]) -> [u8; LINE];
+
+    #[inline(always)]
+    fn absolute(x: Self::F) -> Self::F {
+        Self::max(x, Self::sub(Self::splat(0.0), x))
+    }
 
     /// The sum of a vector's floats.
     #[inline(always)]

@@ -102,6 +102,26 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn halves(x: Self::I, w: Self::I) -> Self::I {
+        let (x, w): ([[u8; 4]; LANES], [[i8; 4]; LANES]) = (bytemuck::must_cast(x), bytemuck::must_cast(w));
+        let product = |i: usize, k: usize| i16::from(x[i][k]) * i16::from(w[i][k]);
+        let of = |i, k| product(i, k).saturating_add(product(i, k + 1));
+        bytemuck::must_cast::<[[i16; 2]; LANES], _>(std::array::from_fn(|i| [of(i, 0), of(i, 2)]))
+    }
+
+    #[inline(always)]
+    fn both_halves(a: Self::I, b: Self::I) -> Self::I {
+        let [a, b] = [a, b].map(bytemuck::must_cast::<_, [i16; 2 * LANES]>);
+        bytemuck::must_cast::<[i16; 2 * LANES], _>(std::array::from_fn(|i| a[i].wrapping_add(b[i])))
+    }
+
+    #[inline(always)]
+    fn add_halves(sum: Self::I, halves: Self::I) -> Self::I {
+        let halves = bytemuck::must_cast::<_, [[i16; 2]; LANES]>(halves);
+        std::array::from_fn(|i| sum[i] + halves[i].map(i32::from).iter().sum::<i32>())
+    }
+
+    #[inline(always)]
     fn to_float(x: Self::I) -> Self::F {
         x.map(|x| x as f32)
     }

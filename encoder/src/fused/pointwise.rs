@@ -15,12 +15,12 @@ pub(super) fn exp<S: Simd, const N: usize>(x: [S::F; N]) -> [S::F; N] {
     const LOG2_HIGH: f32 = 0.693_359_4;
     const LOG2_LOW: f32 = -2.121_944_4e-4;
     const P: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
-    let x = x.map(|x| S::min(S::max(x, S::splat(LEAST)), S::splat(88.0)));
-    let t = x.map(|x| S::add(S::mul(x, S::splat(std::f32::consts::LOG2_E)), S::splat(ROUND)));
-    let mut r = x;
-    for (r, t) in r.iter_mut().zip(&t) {
+    let (mut r, mut t) = (x, x);
+    for (r, t) in r.iter_mut().zip(&mut t) {
+        let x = S::min(S::max(*r, S::splat(LEAST)), S::splat(88.0));
+        *t = S::add(S::mul(x, S::splat(std::f32::consts::LOG2_E)), S::splat(ROUND));
         let n = S::sub(*t, S::splat(ROUND));
-        *r = S::fma(n, S::splat(-LOG2_LOW), S::fma(n, S::splat(-LOG2_HIGH), *r));
+        *r = S::fma(n, S::splat(-LOG2_LOW), S::fma(n, S::splat(-LOG2_HIGH), x));
     }
     let mut made = polynomial::<S, 6, N>(r, P);
     for (p, (r, t)) in made.iter_mut().zip(r.iter().zip(&t)) {
@@ -46,8 +46,11 @@ pub(super) fn gelu<S: Simd, const N: usize>(x: [S::F; N]) -> [S::F; N] {
     const Q: [f32; 5] = [-1.456_607_2e-5, -2.133_740_6e-4, -1.682_827e-3, -7.373_329e-3, -1.426_473_9e-2];
     // Beyond 4, erf is 1 in float32.
     let (least, most) = (S::splat(-4.0), S::splat(4.0));
-    let z = x.map(|x| S::min(S::max(S::mul(x, S::splat(std::f32::consts::FRAC_1_SQRT_2)), least), most));
-    let square = z.map(|z| S::mul(z, z));
+    let (mut z, mut square) = (x, x);
+    for (z, square) in z.iter_mut().zip(&mut square) {
+        *z = S::min(S::max(S::mul(*z, S::splat(std::f32::consts::FRAC_1_SQRT_2)), least), most);
+        *square = S::mul(*z, *z);
+    }
     let (over, under) = (polynomial::<S, 7, N>(square, P), polynomial::<S, 5, N>(square, Q));
     let mut made = x;
     for (x, ((z, over), under)) in made.iter_mut().zip(z.iter().zip(&over).zip(&under)) {

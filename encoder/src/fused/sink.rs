@@ -109,7 +109,11 @@ impl<S: Simd> Sink<S> for Gate<'_> {
     #[inline(always)]
     fn take<const R: usize>(&mut self, first: usize, panel: usize, tile: &[[S::F; 2]; R]) {
         let stride = (self.stride * LINE / S::LANES).max(1);
-        let values = gelu::<S, R>(tile.map(|[value, _]| value));
+        let mut values = [S::splat(0.0); R];
+        for (value, [x, _]) in values.iter_mut().zip(tile) {
+            *value = *x;
+        }
+        let values = gelu::<S, R>(values);
         let rows =
             vectors_mut::<S>(self.grid).get_mut(first * stride..).unwrap_or_default().chunks_mut(stride);
         for (row, (value, [_, gate])) in rows.zip(values.iter().zip(tile)) {
@@ -139,7 +143,7 @@ impl<S: Simd> Sink<S> for Mix<'_> {
             let end = head + self.size * vectors;
             let here = (head + 2 * panel).min(end)..(head + 2 * panel + 2).min(end);
             let slots = vectors_mut::<S>(self.grid).get_mut(here).unwrap_or_default();
-            put::<S>(slots, &product.map(|x| S::mul(x, by)));
+            put::<S>(slots, &[S::mul(product[0], by), S::mul(product[1], by)]);
         }
     }
 }

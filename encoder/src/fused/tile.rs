@@ -54,7 +54,8 @@ pub(super) fn two_rows<S: Simd, D: Dots<S>, const R: usize>(
     let mut sums = [[[S::zero(); 2]; 2]; 2];
     let panels = panels[0].as_chunks().0.iter().zip(panels[1].as_chunks().0);
     for ([a, b], (one, two)) in a.as_chunks().0.iter().zip(panels) {
-        for (sums, [x, y]) in sums.iter_mut().zip([one, two].map(load::<S>)) {
+        for (sums, panel) in sums.iter_mut().zip([one, two]) {
+            let [x, y] = load::<S>(panel);
             for ((sums, a), b) in sums.iter_mut().zip(a).zip(b) {
                 let a = [S::splat_quad(*a), S::splat_quad(*b)];
                 *sums = [D::add(sums[0], a, x), D::add(sums[1], a, y)];

@@ -178,6 +178,7 @@ fn multiply_two_of<S: Simd, const R: usize>(
         let (quads, panels) = (rows.quads.as_chunks().0, [one, panel(second).unwrap_or(one)]);
         let products = match way {
             Way::Whole => tile::two_rows::<S, Whole, R>(quads, panels),
+            // Not in pairs: the readout's weights, which are what has two rows, are kept exactly and seldom fit.
             Way::Halves | Way::Pairs => tile::two_rows::<S, Halves, R>(quads, panels),
         };
         for (p, dots) in [first, second].into_iter().zip(&products) {

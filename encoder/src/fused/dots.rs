@@ -6,7 +6,7 @@
 
 use super::simd::Simd;
 
-/// A way.
+/// A way, chosen when weights are packed; each is the type of its name below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     Whole,

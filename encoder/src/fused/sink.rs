@@ -48,8 +48,7 @@ pub(super) struct Mix<'a> {
     pub(super) totals: [f32; BLOCK],
 }
 
-/// Rows of `stride` lines from row `first` on, each from where `panel` lies in it. In chunks, because an index for each row
-/// is more than WebAssembly has registers for.
+/// Rows of `stride` lines from row `first` on, each from where `panel` lies in it.
 #[inline(always)]
 fn rows<S: Simd>(
     grid: &mut [Line],

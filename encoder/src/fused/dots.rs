@@ -82,6 +82,8 @@ pub(crate) fn fit(row: &[i8]) -> bool {
 mod tests {
     use super::*;
     use crate::fused::simd::Portable;
+    #[cfg(target_arch = "x86_64")]
+    use crate::fused::simd::{Avx2, Avx512};
     use crate::fused::tile;
     use proptest::prelude::*;
 
@@ -96,19 +98,49 @@ mod tests {
         })
     }
 
+    /// The products of 32 inputs: four rows and as many outputs as a panel of S has.
+    fn products<S: Simd, D: Dots<S>>(outputs: &[Vec<i8>], inputs: &[u8]) -> Vec<f32> {
+        let lanes = 4 * S::LANES;
+        let byte = |k: usize, v: usize, i: usize| outputs[v * S::LANES + i / 4][4 * k + i % 4];
+        let bytes: Vec<i8> =
+            (0..8 * 2 * lanes).map(|n| byte(n / lanes / 2, n / lanes % 2, n % lanes)).collect();
+        let row = |k: usize, r: usize| std::array::from_fn(|i| inputs[32 * r + 4 * k + i]);
+        let rows: Vec<[[u8; 4]; 4]> = (0..8).map(|k| std::array::from_fn(|r| row(k, r))).collect();
+        let panel = bytemuck::cast_slice::<i8, S::Quads>(&bytes).as_chunks().0;
+        let sums = tile::quads::<S, D, 4>(&rows, panel);
+        let mut made = vec![0.0; 8 * S::LANES];
+        let slots = bytemuck::cast_slice_mut::<f32, S::Floats>(&mut made);
+        slots.iter_mut().zip(sums.as_flattened()).for_each(|(slot, sum)| S::store(slot, S::to_float(*sum)));
+        made
+    }
+
+    fn agree<S: Simd>(outputs: &[Vec<i8>], inputs: &[u8]) {
+        let exact = products::<S, Whole>(outputs, inputs);
+        let sum = |r: usize, j: usize| {
+            (0..32).map(|k| i32::from(inputs[32 * r + k]) * i32::from(outputs[j][k])).sum::<i32>()
+        };
+        let known: Vec<f32> =
+            (0..8 * S::LANES).map(|n| sum(n / (2 * S::LANES), n % (2 * S::LANES)) as f32).collect();
+        assert_eq!(exact, known);
+        assert_eq!(products::<S, Halves>(outputs, inputs), exact);
+        assert_eq!(products::<S, Pairs>(outputs, inputs), exact);
+    }
+
     proptest! {
         #[test]
-        fn sums_of_16_bits_are_the_sums(
-            outputs in prop::collection::vec(fitting(), 8),
+        fn sums_of_16_bits_are_the_sums_on_every_processor_that_is_here(
+            outputs in prop::collection::vec(fitting(), 32),
             inputs in prop::collection::vec(prop::sample::select(vec![0u8, 1, 64, 126, 127]), 4 * 32),
         ) {
-            let quad = |k: usize, from: usize| std::array::from_fn(|i| outputs[from + i / 4][4 * k + i % 4]);
-            let panel: Vec<[[i8; 16]; 2]> = (0..8).map(|k| [quad(k, 0), quad(k, 4)]).collect();
-            let row = |k: usize, r: usize| std::array::from_fn(|i| inputs[32 * r + 4 * k + i]);
-            let rows: Vec<[[u8; 4]; 4]> = (0..8).map(|k| std::array::from_fn(|r| row(k, r))).collect();
-            let exact = tile::quads::<Portable, Whole, 4>(&rows, &panel);
-            prop_assert_eq!(tile::quads::<Portable, Halves, 4>(&rows, &panel), exact);
-            prop_assert_eq!(tile::quads::<Portable, Pairs, 4>(&rows, &panel), exact);
+            agree::<Portable>(&outputs, &inputs);
+            #[cfg(target_arch = "x86_64")]
+            if Avx2::here().is_some() {
+                agree::<Avx2>(&outputs, &inputs);
+            }
+            #[cfg(target_arch = "x86_64")]
+            if Avx512::here().is_some() {
+                agree::<Avx512>(&outputs, &inputs);
+            }
         }
     }
 

@@ -4,9 +4,9 @@
 //! must not decide anything; it gathers what the core needs, asks it, and does what it says. Nothing here may
 //! panic: a trap takes every stream of the worker down.
 //!
-//! One `.wasm` plays four roles, by its plugin configuration ([`dragoman_core::config::FilterConfig`]):
-//! `route` decides requests, `push` takes snapshots from the sidecar, `recover` fetches the snapshot after a
-//! restart of Envoy, `attempt` renames the model of an escalated request.
+//! One `.wasm` plays three roles, by its plugin configuration ([`dragoman_core::config::FilterConfig`]):
+//! `route` decides requests, `push` takes snapshots from the sidecar and fetches one after a restart of Envoy,
+//! `attempt` renames the model of an escalated request.
 
 #![deny(
     clippy::indexing_slicing,

@@ -1,11 +1,12 @@
 //! The snapshot in Envoy's shared data: stored once by push or recovery, read by every worker.
 //!
-//! Envoy never evicts shared data, so there are exactly two keys: the blob, and a version of 8 bytes that costs a
-//! worker 0.7 µs to look at per request.
+//! Envoy never evicts shared data, so there are exactly three keys: the blob, a version of 8 bytes that costs a
+//! worker 0.7 µs to look at per request, and when the sidecar was last asked for a newer one.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use dragoman_core::config::PublicKey;
 use dragoman_core::guard::split::Split;
@@ -16,6 +17,7 @@ use proxy_wasm::hostcalls::{get_shared_data, set_shared_data};
 
 const VERSION: &str = "dragoman.version";
 const BLOB: &str = "dragoman.snapshot";
+const ASKED: &str = "dragoman.asked";
 
 /// A snapshot with its rules over signals compiled.
 pub(crate) struct Loaded {
@@ -100,8 +102,21 @@ fn load(before: Option<&Loaded>) -> Result<Loaded, String> {
 
 /// The stored snapshot's version, 0 if there is none.
 pub(crate) fn stored_version() -> u64 {
-    let bytes = get_shared_data(VERSION).ok().and_then(|(bytes, _)| bytes);
-    bytes.and_then(|b| Some(u64::from_le_bytes(b.try_into().ok()?))).unwrap_or(0)
+    number(VERSION).0
+}
+
+/// Whether it is for this worker to ask the sidecar now: for one of all, and not before `pause` is over.
+pub(crate) fn take_turn(now_ms: u64, pause: Duration) -> bool {
+    let (asked, cas) = number(ASKED);
+    // A clock that was put back must not end recovery: what was asked in the future is over.
+    let rested = now_ms.checked_sub(asked).is_none_or(|ms| u128::from(ms) >= pause.as_millis());
+    rested && set_shared_data(ASKED, Some(&now_ms.to_le_bytes()), cas).is_ok()
+}
+
+/// A number in shared data, 0 if there is none, and what guards it against another writer.
+fn number(key: &str) -> (u64, Option<u32>) {
+    let (bytes, cas) = get_shared_data(key).unwrap_or_default();
+    (bytes.and_then(|b| Some(u64::from_le_bytes(b.try_into().ok()?))).unwrap_or(0), cas)
 }
 
 /// The way into shared data, for blobs from outside.

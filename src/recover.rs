@@ -1,45 +1,49 @@
-//! Recovery: after a restart of Envoy the shared data is empty; the bootstrap singleton fetches the snapshot.
+//! Recovery: after a restart of Envoy the shared data is empty, and one of the workers fetches the snapshot.
 
-use std::time::{Duration, Instant};
+use std::rc::Rc;
+use std::time::Duration;
 
-use dragoman_core::config::PublicKey;
 use proxy_wasm::hostcalls::dispatch_http_call;
 
 use crate::headers;
 use crate::params::{self, Refused, Store};
+use crate::worker::now_ms;
 
-/// Fetches the sidecar's snapshot: quickly while there is none, now and then afterwards, in case a push was lost.
+/// Fetches the sidecar's snapshot: quickly while there is none, now and then afterwards, in case a push was lost. Every
+/// worker has one, and they take turns.
 pub(crate) struct Recover {
-    store: Store,
+    store: Rc<Store>,
     sidecar: String,
     known_by: Option<String>,
     waiting: bool,
-    asked: Option<Instant>,
     failing: bool,
 }
 
 impl Recover {
-    /// How often to look whether it is time to ask.
+    /// How often to look whether it is time to ask, and to ask while there is no snapshot.
     pub(crate) const PERIOD: Duration = Duration::from_millis(100);
     /// How often to ask once there is a snapshot.
     const RELAXED: Duration = Duration::from_secs(5);
     const TIMEOUT: Duration = Duration::from_secs(5);
 
-    pub(crate) fn new(key: PublicKey, sidecar: String, token: Option<&str>) -> Self {
-        let (store, known_by) = (Store::new(key), headers::bearer(token));
-        Self { store, sidecar, known_by, waiting: false, asked: None, failing: false }
+    pub(crate) fn new(store: Rc<Store>, sidecar: String, token: Option<&str>) -> Self {
+        Self { store, sidecar, known_by: headers::bearer(token), waiting: false, failing: false }
+    }
+
+    /// Where a snapshot is put, fetched or pushed.
+    pub(crate) fn store(&self) -> Rc<Store> {
+        Rc::clone(&self.store)
     }
 
     pub(crate) fn on_tick(&mut self) {
         let version = params::stored_version();
-        let rested = version == 0 || self.asked.is_none_or(|at| at.elapsed() >= Self::RELAXED);
-        if self.waiting || !rested {
+        let pause = if version == 0 { Self::PERIOD } else { Self::RELAXED };
+        if self.waiting || !params::take_turn(now_ms(), pause) {
             return;
         }
         let path = format!("/v1/snapshot?newer_than={version}");
         let mut headers = vec![(":method", "GET"), (":path", path.as_str()), (":authority", "dragoman")];
         headers.extend(self.known_by.as_deref().map(|value| ("authorization", value)));
-        self.asked = Some(Instant::now());
         match dispatch_http_call(&self.sidecar, headers, None, vec![], Self::TIMEOUT) {
             Ok(_) => self.waiting = true,
             Err(status) => self.failed(&format!("Envoy refuses the call ({status:?})")),

@@ -26,8 +26,7 @@ enum Role {
     #[default]
     None,
     Route(Rc<Worker>),
-    Push(Rc<Store>),
-    Recover(Box<Recover>),
+    Push(Box<Recover>),
     Attempt,
 }
 
@@ -40,9 +39,9 @@ impl Role {
         let config = serde_json::from_str(json).map_err(|e| told(e.to_string()))?;
         Ok(match config {
             FilterConfig::Route(role) => Self::Route(Rc::new(Worker::new(role)?)),
-            FilterConfig::Push { public_key } => Self::Push(Rc::new(Store::new(public_key))),
-            FilterConfig::Recover { public_key, sidecar, sidecar_token } => {
-                Self::Recover(Box::new(Recover::new(public_key, sidecar, sidecar_token.as_deref())))
+            FilterConfig::Push { public_key, sidecar, sidecar_token } => {
+                let store = Rc::new(Store::new(public_key));
+                Self::Push(Box::new(Recover::new(store, sidecar, sidecar_token.as_deref())))
             }
             FilterConfig::Attempt => Self::Attempt,
         })
@@ -51,7 +50,7 @@ impl Role {
     fn tick(&self) -> Option<Duration> {
         match self {
             Self::Route(worker) => Some(worker.flush_period()),
-            Self::Recover(_) => Some(Recover::PERIOD),
+            Self::Push(_) => Some(Recover::PERIOD),
             _ => None,
         }
     }
@@ -75,7 +74,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         match &mut self.role {
             Role::Route(worker) => worker.on_tick(),
-            Role::Recover(recover) => recover.on_tick(),
+            Role::Push(recover) => recover.on_tick(),
             _ => {}
         }
     }
@@ -87,9 +86,9 @@ impl RootContext for Root {
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
         Some(match &self.role {
             Role::Route(worker) => Box::new(Stream::new(Rc::clone(worker))),
-            Role::Push(store) => Box::new(Push::new(Rc::clone(store))),
+            Role::Push(recover) => Box::new(Push::new(recover.store())),
             Role::Attempt => Box::new(Attempt::default()),
-            Role::None | Role::Recover(_) => Box::new(Untouched),
+            Role::None => Box::new(Untouched),
         })
     }
 }
@@ -100,7 +99,7 @@ impl Context for Root {
         let status = if headers == 0 { None } else { crate::headers::call_status(self) };
         match &mut self.role {
             Role::Route(worker) => worker.on_reply(token, status),
-            Role::Recover(recover) => {
+            Role::Push(recover) => {
                 let blob = (status == Some(200)).then(|| self_body(body)).flatten();
                 recover.on_reply(status, blob);
             }

@@ -1,6 +1,6 @@
 //! What the filter says to its own configuration, and how its roles start.
 
-use dragoman_wasm_tests::mock::{Action, Host, attempt, push, recover, route};
+use dragoman_wasm_tests::mock::{Host, attempt, push, route};
 
 /// Configures a plugin that must refuse; gives its error.
 fn refusal(config: &str) -> String {
@@ -43,16 +43,6 @@ fn a_token_cap_too_small_for_the_encoder_is_refused() {
 fn each_role_asks_for_the_ticks_it_needs() {
     let host = Host::new().config(route()).configured();
     assert_eq!(host.tick_ms(), Some(500));
-    assert_eq!(host.plugin(recover()).tick_ms(), Some(100));
-    assert_eq!(host.plugin(push()).tick_ms(), None);
+    assert_eq!(host.plugin(push()).tick_ms(), Some(100));
     assert_eq!(host.plugin(attempt()).tick_ms(), None);
-}
-
-#[test]
-fn a_stream_through_the_singletons_role_passes_untouched() {
-    let host = Host::new().config(recover()).configured();
-    let mut stream = host.stream();
-    let headers = [(":method", "POST"), (":path", "/v1/chat/completions"), (":authority", "gateway")];
-    assert_eq!(stream.request_headers(&headers, false), Action::Continue);
-    assert!(stream.calls().is_empty());
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dragoman_wasm_tests::mock::{Host, Plan, other_key, push, recover, route};
+use dragoman_wasm_tests::mock::{Host, Plan, other_key, push, route};
 
 fn ready() -> Host {
     Host::new().config(route()).configured()
@@ -116,16 +116,16 @@ fn a_late_answer_settles_only_what_it_carried() {
 #[test]
 fn recovery_asks_at_once_while_there_is_nothing_and_stores_what_comes() {
     let host = ready();
-    let singleton = host.plugin(recover());
-    singleton.tick();
-    let call = singleton.open_calls().remove(0);
+    let worker = host.plugin(push());
+    worker.tick();
+    let call = worker.open_calls().remove(0);
     assert_eq!(
         (call.header(":method").as_str(), call.header(":path").as_str()),
         ("GET", "/v1/snapshot?newer_than=0")
     );
-    singleton.tick();
-    assert_eq!(singleton.open_calls().len(), 1, "one at a time");
-    singleton.answer(call.token, 200, &Plan::favouring(4, "coder").blob());
+    worker.tick();
+    assert_eq!(worker.open_calls().len(), 1, "one at a time");
+    worker.answer(call.token, 200, &Plan::favouring(4, "coder").blob());
     assert_eq!(host.shared_data("dragoman.version"), Some(4u64.to_le_bytes().to_vec()));
     assert_eq!(host.ask("Hello").header("x-vsr-cluster").as_deref(), Some("coder"));
     assert!(host.logs().contains(&"info: snapshot 4 recovered from the sidecar".to_owned()));
@@ -133,72 +133,97 @@ fn recovery_asks_at_once_while_there_is_nothing_and_stores_what_comes() {
 
 #[test]
 fn recovery_asks_rarely_once_there_is_a_snapshot() {
-    let singleton = Host::new().config(recover()).configured();
-    singleton.plugin(push()).push(&Plan::favouring(4, "coder").blob());
-    singleton.tick();
-    let call = singleton.open_calls().remove(0);
+    let worker = Host::new().config(push()).configured();
+    worker.plugin(push()).push(&Plan::favouring(4, "coder").blob());
+    worker.tick();
+    let call = worker.open_calls().remove(0);
     assert_eq!(call.header(":path"), "/v1/snapshot?newer_than=4");
-    singleton.answer(call.token, 304, b"");
-    (0..40).for_each(|_| singleton.tick());
-    assert_eq!(singleton.calls().len(), 1);
-    singleton.advance(Duration::from_secs(5));
-    singleton.tick();
-    assert_eq!(singleton.calls().len(), 2);
+    worker.answer(call.token, 304, b"");
+    (0..40).for_each(|_| worker.tick());
+    assert_eq!(worker.calls().len(), 1);
+    worker.advance(Duration::from_secs(5));
+    worker.tick();
+    assert_eq!(worker.calls().len(), 2);
+}
+
+#[test]
+fn workers_take_turns_in_asking() {
+    let one = Host::new().config(push()).configured();
+    let other = one.plugin(push());
+    one.push(&Plan::favouring(4, "coder").blob());
+    let asked = || (one.calls().len(), other.calls().len());
+    one.tick();
+    other.tick();
+    assert_eq!(asked(), (1, 0));
+    one.answer(one.open_calls()[0].token, 304, b"");
+    one.advance(Duration::from_secs(5));
+    other.tick();
+    one.tick();
+    assert_eq!(asked(), (1, 1));
+}
+
+#[test]
+fn a_clock_that_was_put_back_does_not_end_recovery() {
+    let worker = Host::new().config(push()).configured();
+    let in_the_future = u64::MAX.to_le_bytes();
+    worker.set_shared_data("dragoman.asked", &in_the_future);
+    worker.tick();
+    assert_eq!(worker.open_calls().len(), 1);
 }
 
 #[test]
 fn recovery_goes_on_asking_a_sidecar_that_fails_and_complains_once() {
-    let singleton = Host::new().config(recover()).configured();
+    let worker = Host::new().config(push()).configured();
     for failure in [None, Some(503), None, Some(500)] {
-        singleton.tick();
-        let call = singleton.open_calls().remove(0);
+        worker.tick();
+        let call = worker.open_calls().remove(0);
         match failure {
-            None => singleton.fail(call.token),
-            Some(status) => singleton.answer(call.token, status, b""),
+            None => worker.fail(call.token),
+            Some(status) => worker.answer(call.token, status, b""),
         }
     }
-    singleton.refuse_calls(true);
-    singleton.tick();
-    let warnings = singleton.logs().iter().filter(|l| l.starts_with("warn")).count();
-    assert_eq!((singleton.calls().len(), warnings), (4, 1), "{:?}", singleton.logs());
+    worker.refuse_calls(true);
+    worker.tick();
+    let warnings = worker.logs().iter().filter(|l| l.starts_with("warn")).count();
+    assert_eq!((worker.calls().len(), warnings), (4, 1), "{:?}", worker.logs());
 }
 
 #[test]
 fn recovery_refuses_what_push_would_refuse() {
-    let singleton = Host::new().config(recover()).configured();
+    let worker = Host::new().config(push()).configured();
     for blob in
         [Plan::favouring(4, "coder").snapshot().encode(&other_key()).unwrap(), b"<html>".to_vec(), vec![]]
     {
-        singleton.tick();
-        singleton.answer(singleton.open_calls()[0].token, 200, &blob);
-        assert_eq!(singleton.shared_data("dragoman.snapshot"), None);
+        worker.tick();
+        worker.answer(worker.open_calls()[0].token, 200, &blob);
+        assert_eq!(worker.shared_data("dragoman.snapshot"), None);
     }
 }
 
 #[test]
 fn a_push_that_is_faster_than_recovery_wins() {
-    let singleton = Host::new().config(recover()).configured();
-    singleton.tick();
-    let call = singleton.open_calls().remove(0);
-    singleton.plugin(push()).push(&Plan::favouring(5, "strong").blob());
-    singleton.answer(call.token, 200, &Plan::favouring(4, "coder").blob());
-    assert_eq!(singleton.shared_data("dragoman.version"), Some(5u64.to_le_bytes().to_vec()));
-    assert!(!singleton.logs().iter().any(|l| l.starts_with("warn")), "{:?}", singleton.logs());
+    let worker = Host::new().config(push()).configured();
+    worker.tick();
+    let call = worker.open_calls().remove(0);
+    worker.plugin(push()).push(&Plan::favouring(5, "strong").blob());
+    worker.answer(call.token, 200, &Plan::favouring(4, "coder").blob());
+    assert_eq!(worker.shared_data("dragoman.version"), Some(5u64.to_le_bytes().to_vec()));
+    assert!(!worker.logs().iter().any(|l| l.starts_with("warn")), "{:?}", worker.logs());
 }
 
 #[test]
 fn a_race_for_the_very_first_snapshot_heals() {
     // Envoy's CAS cannot guard a key that is not there yet, so an older snapshot may take a newer one's place once.
     let host = ready();
-    let singleton = host.plugin(recover());
-    singleton.tick();
+    let worker = host.plugin(push());
+    worker.tick();
     let newer = Plan::favouring(5, "strong").blob();
     host.race("dragoman.snapshot", &newer);
-    singleton.answer(singleton.open_calls()[0].token, 200, &Plan::favouring(4, "coder").blob());
-    singleton.advance(Duration::from_secs(5));
-    singleton.tick();
-    let call = singleton.open_calls().remove(0);
+    worker.answer(worker.open_calls()[0].token, 200, &Plan::favouring(4, "coder").blob());
+    worker.advance(Duration::from_secs(5));
+    worker.tick();
+    let call = worker.open_calls().remove(0);
     assert_eq!(call.header(":path"), "/v1/snapshot?newer_than=4", "the version fits the blob that is stored");
-    singleton.answer(call.token, 200, &newer);
+    worker.answer(call.token, 200, &newer);
     assert_eq!(host.ask("Hello").header("x-vsr-cluster").as_deref(), Some("strong"));
 }

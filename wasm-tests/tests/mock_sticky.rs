@@ -5,7 +5,7 @@ use std::time::Duration;
 use dragoman_core::config::StorePrompts;
 use dragoman_core::replay::ReplayRecord;
 use dragoman_wasm_tests::mock::{
-    Host, Plan, Stream, answer, chat, chat_headers, push, recover, route, route_asking, route_with,
+    Host, Plan, Stream, answer, chat, chat_headers, push, route, route_asking, route_with,
 };
 
 /// A deciding plugin with this snapshot in use.
@@ -227,7 +227,7 @@ fn the_sidecar_is_told_who_is_calling() {
     host.ask("Hello").answered("Hi");
     host.tick();
     assert_eq!(bearer(&host, 0).as_deref(), Some("Bearer t0ken"));
-    let recovering = recover().replace("\"sidecar\":", "\"sidecar_token\":\"t0ken\",\"sidecar\":");
+    let recovering = push().replace("\"sidecar\":", "\"sidecar_token\":\"t0ken\",\"sidecar\":");
     let host = Host::new().config(recovering).configured();
     host.tick();
     assert_eq!(bearer(&host, 0).as_deref(), Some("Bearer t0ken"));

@@ -1,6 +1,6 @@
 //! The mock itself: a test that drives it in an order Envoy never would does not pass by accident.
 
-use dragoman_wasm_tests::mock::{Host, Plan, chat, chat_headers, push, recover, route};
+use dragoman_wasm_tests::mock::{Host, Plan, attempt, chat, chat_headers, push, route};
 
 fn ready() -> Host {
     Host::new().config(route()).configured()
@@ -46,13 +46,13 @@ fn two_ends_are_impossible() {
 #[test]
 #[should_panic(expected = "did not ask for it")]
 fn a_tick_nobody_asked_for_is_impossible() {
-    Host::new().config(push()).configured().tick();
+    Host::new().config(attempt()).configured().tick();
 }
 
 #[test]
 #[should_panic(expected = "was answered already")]
 fn two_answers_to_one_call_are_impossible() {
-    let host = Host::new().config(recover()).configured();
+    let host = Host::new().config(push()).configured();
     host.tick();
     host.answer(1, 404, b"");
     host.answer(1, 404, b"");

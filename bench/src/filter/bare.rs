@@ -54,9 +54,6 @@ impl Bare {
 
 /// Keeps the gateway and the clusters, on other ports, and nothing of wasm.
 fn strip(document: &mut Value, gateway: SocketAddr, admin: SocketAddr) -> Outcome<()> {
-    if let Some(root) = document.as_object_mut() {
-        root.remove("bootstrap_extensions");
-    }
     without_wasm(document);
     if let Some(listeners) = document["static_resources"]["listeners"].as_array_mut() {
         listeners.retain(|l| l["name"] == "gateway");

@@ -14,13 +14,8 @@ use crate::snapshot::VerifyingKey;
 pub enum FilterConfig {
     /// In the gateway's listener: decides requests.
     Route(RouteRole),
-    /// In the push listener: takes snapshots from the sidecar.
+    /// In the push listener: takes snapshots from the sidecar, and fetches one after a restart of Envoy.
     Push {
-        /// Whose signature a snapshot must bear.
-        public_key: PublicKey,
-    },
-    /// The bootstrap singleton: fetches the snapshot after a restart of Envoy.
-    Recover {
         /// Whose signature a snapshot must bear.
         public_key: PublicKey,
         /// Envoy's cluster of the sidecar.

@@ -294,7 +294,8 @@ fn a_route_names_its_decision_and_its_model_only_once() {
 #[test]
 fn plugin_configuration_survives_json_and_refuses_a_bad_key() {
     let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key();
-    let config = FilterConfig::Push { public_key: PublicKey(key) };
+    let config =
+        FilterConfig::Push { public_key: PublicKey(key), sidecar: "dragoman".into(), sidecar_token: None };
     let json = serde_json::to_string(&config).unwrap();
     assert_eq!(serde_json::from_str::<FilterConfig>(&json).unwrap(), config);
     let error = serde_json::from_str::<FilterConfig>(r#"{"role":"push","public_key":"abc"}"#).unwrap_err();

@@ -68,7 +68,6 @@ fn bootstrap(config: &Config, options: &RenderOptions) -> Value {
         // Starting takes memory that is not needed again, most of it copies of the filter. Envoy's allocator keeps it
         // (27 MB) unless told to give it back.
         "memory_allocator_manager": {"bytes_to_release": 16 << 20, "memory_release_interval": "1s"},
-        "bootstrap_extensions": [plugins::recovery(options)],
         "static_resources": {
             "listeners": [listeners::gateway(config, options), listeners::push(config, options)],
             "clusters": clusters,

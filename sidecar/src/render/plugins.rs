@@ -45,23 +45,14 @@ fn encoder(config: &EncoderConfig, options: &RenderOptions) -> EncoderRole {
 
 /// In the push listener's filter chain.
 pub(super) fn push(options: &RenderOptions) -> Value {
-    http_filter("push", &FilterConfig::Push { public_key: options.public_key.clone() }, options)
+    let RenderOptions { public_key, sidecar_token, .. } = options.clone();
+    let role = FilterConfig::Push { public_key, sidecar: SIDECAR.to_owned(), sidecar_token };
+    http_filter("push", &role, options)
 }
 
 /// In every model's cluster, and the same in all.
 pub(super) fn attempt(options: &RenderOptions) -> Value {
     http_filter("attempt", &FilterConfig::Attempt, options)
-}
-
-/// The singleton that fetches the snapshot after a restart of Envoy.
-pub(super) fn recovery(options: &RenderOptions) -> Value {
-    let RenderOptions { public_key, sidecar_token, .. } = options.clone();
-    let role = FilterConfig::Recover { public_key, sidecar: SIDECAR.to_owned(), sidecar_token };
-    let service = json!({"singleton": true, "config": plugin("recover", &role, options)});
-    json!({
-        "name": "envoy.bootstrap.wasm",
-        "typed_config": typed("envoy.extensions.wasm.v3.WasmService", service),
-    })
 }
 
 fn http_filter(root: &str, role: &FilterConfig, options: &RenderOptions) -> Value {

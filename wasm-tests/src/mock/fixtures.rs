@@ -90,12 +90,7 @@ pub fn embedded(axis: usize) -> String {
 
 /// Configuration of the push listener.
 pub fn push() -> String {
-    text(&FilterConfig::Push { public_key: public_key() })
-}
-
-/// Configuration of the bootstrap singleton.
-pub fn recover() -> String {
-    text(&FilterConfig::Recover { public_key: public_key(), sidecar: "dragoman".into(), sidecar_token: None })
+    text(&FilterConfig::Push { public_key: public_key(), sidecar: "dragoman".into(), sidecar_token: None })
 }
 
 /// Configuration of the filter in a model's cluster.

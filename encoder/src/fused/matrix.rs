@@ -41,24 +41,22 @@ pub(super) fn gated<S: Simd>(half: usize) -> Vec<usize> {
 impl<S: Simd> Matrix<S> {
     /// Packs `[outputs, inputs]` weights so that output j is the stored output `order[j]`.
     pub(super) fn pack(plain: &Plain, inputs: usize, order: &[usize]) -> Self {
-        let stored = |j: usize, k: usize| order.get(j).map(|o| o * inputs + k);
         let mut panels = Panels::new::<S>(matches!(plain, Plain::Int8(..)));
         panels.lay::<S>(order.len(), inputs);
         match (plain, &mut panels) {
             (Plain::Float(values), Panels::Float(lines)) => {
-                pack::<S, _>(bytemuck::must_cast_slice_mut::<Line, f32>(lines), inputs, 1, |j, k| {
-                    stored(j, k).and_then(|i| values.get(i)).copied().unwrap_or_default()
-                });
+                let to = bytemuck::must_cast_slice_mut::<Line, f32>(lines);
+                pack::<S, f32, 1>(to, inputs, stored(values, inputs, order));
             }
             (Plain::Int8(values, scales), Panels::Int8 { quads, scale, sums, way }) => {
                 *way = Way::of::<S>(values.chunks_exact(inputs.max(1)).all(dots::fit));
-                let weight = |j, k| stored(j, k).and_then(|i| values.get(i)).copied().unwrap_or_default();
-                pack::<S, _>(bytemuck::must_cast_slice_mut(quads), inputs, 4, weight);
+                pack::<S, i8, 4>(bytemuck::must_cast_slice_mut(quads), inputs, stored(values, inputs, order));
                 let scale = bytemuck::must_cast_slice_mut::<Line, f32>(scale);
                 let sums = bytemuck::must_cast_slice_mut::<Line, f32>(sums);
-                for (j, (scale, sum)) in scale.iter_mut().zip(sums).enumerate() {
-                    *scale = order.get(j).and_then(|o| scales.get(*o)).copied().unwrap_or_default();
-                    *sum = *scale * (0..inputs).map(|k| i32::from(weight(j, k))).sum::<i32>() as f32;
+                let rows = order.iter().zip(stored(values, inputs, order));
+                for ((output, row), (scale, sum)) in rows.zip(scale.iter_mut().zip(sums)) {
+                    *scale = scales.get(*output).copied().unwrap_or_default();
+                    *sum = *scale * row.iter().map(|w| i32::from(*w)).sum::<i32>() as f32;
                 }
             }
             _ => {}
@@ -90,13 +88,21 @@ impl<S: Simd> Matrix<S> {
     }
 }
 
-/// Lays weights out as `[panel][input / group][output of the panel][input % group]`.
-fn pack<S: Simd, T>(to: &mut [T], inputs: usize, group: usize, weight: impl Fn(usize, usize) -> T) {
-    let panel = width::<S>();
-    for (i, slot) in to.iter_mut().enumerate() {
-        let (rest, within) = (i / group, i % group);
-        let (rest, column) = (rest / panel, rest % panel);
-        let (p, k) = (rest / (inputs / group), rest % (inputs / group));
-        *slot = weight(p * panel + column, k * group + within);
+/// The stored weights of each output, in this order.
+fn stored<'a, T>(values: &'a [T], inputs: usize, order: &'a [usize]) -> impl Iterator<Item = &'a [T]> {
+    order.iter().map(move |o| values.get(o * inputs..(o + 1) * inputs).unwrap_or_default())
+}
+
+/// Lays weights out as `[panel][input / GROUP][output of the panel][input % GROUP]`; what has none stays as it is.
+fn pack<'a, S: Simd, T: Copy + 'a, const GROUP: usize>(
+    to: &mut [T],
+    inputs: usize,
+    mut rows: impl Iterator<Item = &'a [T]>,
+) {
+    for panel in to.chunks_exact_mut((width::<S>() * inputs).max(1)) {
+        for (column, row) in rows.by_ref().take(width::<S>()).enumerate() {
+            let slots = panel.as_chunks_mut::<GROUP>().0.iter_mut().skip(column).step_by(width::<S>());
+            slots.zip(row.as_chunks().0).for_each(|(slot, group)| *slot = *group);
+        }
     }
 }

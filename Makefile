@@ -38,7 +38,7 @@ lint: toolchain
 
 # Tier 1: pure tests and each crate's own.
 unit: toolchain
-	cargo test --release -p dragoman-core -p dragoman-encoder -p dragoman-sidecar -p dragoman-demo
+	cargo test --release -p dragoman-core -p dragoman-lanes -p dragoman-encoder -p dragoman-sidecar -p dragoman-demo
 
 # Tiers 2 and 3: the shipped .wasm on a mock host, and the whole system on a real Envoy.
 system: build filter filter-tract $(ENVOY)

@@ -22,14 +22,14 @@ fn a_configuration_that_is_not_json_is_refused_with_a_sentence() {
 
 #[test]
 fn an_unknown_role_or_field_is_refused_by_its_name() {
-    assert!(refusal(r#"{"role":"router"}"#).contains("router"));
+    assert!(refusal(r#"{"router":{}}"#).contains("router"));
     let typo = route().replace("\"max_tokens\"", "\"max_token\"");
     assert!(refusal(&typo).contains("max_token"), "{}", refusal(&typo));
 }
 
 #[test]
 fn a_public_key_that_is_none_is_refused() {
-    let error = refusal(r#"{"role":"push","public_key":"AAAA"}"#);
+    let error = refusal(r#"{"push":{"public_key":"AAAA"}}"#);
     assert!(error.contains("public_key must be the base64 of a 32-byte Ed25519 public key"), "{error}");
 }
 

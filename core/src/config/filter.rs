@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::ReplayConfig;
 use crate::snapshot::VerifyingKey;
 
-/// What one place of Envoy's configuration makes the filter do.
+/// What one place of Envoy's configuration makes the filter do: `{ROLE: {its settings}}`, or only the role's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "role", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FilterConfig {
     /// In the gateway's listener: decides requests.
     Route(RouteRole),

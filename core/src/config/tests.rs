@@ -298,7 +298,7 @@ fn plugin_configuration_survives_json_and_refuses_a_bad_key() {
         FilterConfig::Push { public_key: PublicKey(key), sidecar: "dragoman".into(), sidecar_token: None };
     let json = serde_json::to_string(&config).unwrap();
     assert_eq!(serde_json::from_str::<FilterConfig>(&json).unwrap(), config);
-    let error = serde_json::from_str::<FilterConfig>(r#"{"role":"push","public_key":"abc"}"#).unwrap_err();
+    let error = serde_json::from_str::<FilterConfig>(r#"{"push":{"public_key":"abc"}}"#).unwrap_err();
     assert!(error.to_string().contains("32-byte Ed25519"), "{error}");
 }
 

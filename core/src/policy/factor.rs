@@ -4,7 +4,7 @@
 //! triangle, panel p has the rows 8p..8p+8 and the columns 0..8p+8 (at most k), and what is above the diagonal or
 //! below row k is 0: a third of the time of columns as long as the triangle, for a tenth more memory at k = 64.
 
-use super::lanes::{LANES, combine, dot};
+use dragoman_lanes::{LANES, combine, dot};
 
 /// A route's uncertainty, owned or borrowed: from features z `[k]` to the width of the confidence interval before α.
 #[derive(Debug, Clone, Copy, PartialEq)]

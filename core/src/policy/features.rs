@@ -13,7 +13,8 @@
 //! all of them, and a kernel would have to find it out anew around each landmark (Duvenaud et al. 2011, "Additive
 //! Gaussian processes").
 
-use super::lanes::dot;
+use dragoman_lanes::dot;
+
 use super::projection::Projection;
 
 /// Value of the constant feature: a route's mean costs the ridge 1/100 of what another feature costs it, so it is

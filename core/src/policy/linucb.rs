@@ -1,8 +1,9 @@
 //! LinUCB (Li et al. 2010, "A contextual-bandit approach to personalized news article recommendation", algorithm 1),
 //! scored through a factor of the covariance of θ. How arms share what they know is the learner's.
 
+use dragoman_lanes::dot;
+
 use super::factor::Factor;
-use super::lanes::dot;
 
 /// The parameters of one arm, borrowed from a snapshot.
 #[derive(Debug, Clone, Copy)]

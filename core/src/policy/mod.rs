@@ -5,13 +5,11 @@
 
 mod factor;
 mod features;
-mod lanes;
 mod linucb;
 mod projection;
 
 pub use factor::{Factor, packed_index, packed_len, packed_panel, packed_rows};
 pub(crate) use features::kernel;
 pub use features::{BIAS, Features, Landmarks};
-pub(crate) use lanes::dot;
 pub use linucb::{ArmParams, Score};
 pub use projection::Projection;

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::lanes::dot;
+use dragoman_lanes::dot;
+
 use crate::context::{BIAS, FORM, HAS_EMBEDDING, META, META_NAMES, OF_EMBEDDING, SIGNAL_NAMES, SIGNALS};
 
 /// P, row-major `[p × d]`.

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use dragoman_lanes::dot;
 use serde::{Deserialize, Serialize};
-
-use crate::policy::dot;
 
 /// A longer candidate is a pasted text by mistake.
 const MAX_CANDIDATE_BYTES: usize = 2_000;

@@ -6,10 +6,11 @@ mod file;
 
 use std::fmt;
 
+use dragoman_lanes::dot;
+
 use super::domains::{DOMAINS, Domains};
 use super::feedback::{FeedbackKind, FeedbackSignal};
 use super::phrases::{Phrases, fold};
-use crate::policy::dot;
 
 pub(crate) use file::{CUES_KEY, Tensor};
 

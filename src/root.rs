@@ -36,7 +36,7 @@ impl Role {
             format!("the plugin configuration is not valid: {why}; write it with `dragoman render envoy`")
         };
         let json = std::str::from_utf8(json).map_err(|e| told(e.to_string()))?;
-        let config = serde_json::from_str(json).map_err(|e| told(e.to_string()))?;
+        let config = dragoman_core::json::from_str(json).map_err(|e| told(e.to_string()))?;
         Ok(match config {
             FilterConfig::Route(role) => Self::Route(Rc::new(Worker::new(role)?)),
             FilterConfig::Push { public_key, sidecar, sidecar_token } => {

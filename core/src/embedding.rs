@@ -44,7 +44,7 @@ pub fn read(body: &[u8], dimensions: usize) -> Result<Vec<f32>, BadEmbedding> {
     }
     let text = std::str::from_utf8(body)
         .map_err(|e| BadEmbedding::NotAnAnswer { line: 1, column: e.valid_up_to() + 1 })?;
-    let answer: Answer = serde_json::from_str(text)
+    let answer: Answer = crate::json::from_str(text)
         .map_err(|e| BadEmbedding::NotAnAnswer { line: e.line(), column: e.column() })?;
     match <[Item; 1]>::try_from(answer.data) {
         Ok([item]) => checked(item.embedding.0, dimensions),

@@ -5,11 +5,10 @@
 //! requests of a conversation, because the next turn says what an answer was worth; [`cost`] is
 //! what deciding and learning both know of dollars; [`embedding`]
 //! asks for embeddings that are made elsewhere; [`evaluate`] judges a policy by the replays of another;
-//! [`guard`] says whether a new snapshot may have the traffic.
-//! asks for embeddings that are made elsewhere; [`evaluate`] judges a policy by the replays of another. [`sticky`]
+//! [`guard`] says whether a new snapshot may have the traffic. [`sticky`]
 //! remembers which model a conversation is on, [`privacy`] says what of a prompt may be written down, and [`trust`] how
 //! much the word of one rater counts.
-//! [`optimizer`] tunes decisions by what they earned; [`cron`] names times.
+//! [`optimizer`] tunes decisions by what they earned; [`cron`] names times; [`json`] reads what the filter is given.
 //!
 //! Everything here is a pure function of its arguments: no I/O, no clock, no global, randomness passed in. The
 //! same code runs in the filter (WASM) and in the sidecar (native) and gives the same bits in both, so a
@@ -25,6 +24,7 @@ pub mod decision;
 pub mod embedding;
 pub mod evaluate;
 pub mod guard;
+pub mod json;
 pub mod learner;
 pub mod optimizer;
 pub mod policy;

@@ -72,7 +72,7 @@ impl<'a> Body<'a> {
             column: error.valid_up_to() + 1,
             what: "bytes that are not UTF-8".to_owned(),
         })?;
-        let parsed = serde_json::from_str(text).map_err(|error| RequestError::from_serde(&error));
+        let parsed = crate::json::from_str(text).map_err(|error| RequestError::from_serde(&error));
         let is_json = !matches!(parsed, Err(RequestError::NotJson { .. }));
         if is_json && text.trim_start().starts_with('[') {
             // serde would fill the fields from an array's elements, one by one.

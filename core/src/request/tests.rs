@@ -145,7 +145,8 @@ fn the_first_field_of_the_table_names_the_session() {
 #[test]
 fn the_top_level_must_be_an_object() {
     assert_eq!(refuse(Api::ChatCompletions, "[]").reason(), "bad_type");
-    assert_eq!(refuse(Api::ChatCompletions, "[").reason(), "not_json");
+    assert_eq!(refuse(Api::ChatCompletions, "[").reason(), "bad_type", "whatever it would have become");
+    assert_eq!(refuse(Api::ChatCompletions, "{").reason(), "not_json");
     assert_eq!(refuse(Api::ChatCompletions, "7").reason(), "bad_type");
     assert_eq!(refuse(Api::ChatCompletions, "").reason(), "not_json");
     assert_eq!(refuse(Api::ChatCompletions, "{} {}").reason(), "not_json");

@@ -234,7 +234,7 @@ impl Findings {
 /// first byte.
 fn parse<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Option<T> {
     let data = std::str::from_utf8(data.trim_ascii_start()).ok()?;
-    data.starts_with('{').then(|| serde_json::from_str(data).ok()).flatten()
+    data.starts_with('{').then(|| crate::json::from_str(data).ok()).flatten()
 }
 
 fn word<'w>(word: &'w Option<Word<'_>>) -> &'w str {

@@ -69,11 +69,11 @@ pub(super) fn read(payload: &[u8]) -> Result<Snapshot, SnapshotError> {
     let stored = |key: &str| header.metadata().as_ref().and_then(|m| m.get(key)).map(String::as_str);
     let json = stored(META_KEY).ok_or_else(|| malformed(&"its metadata is missing"))?;
     // The schema is read by itself first, so that another version is named as such.
-    let schema: SchemaOnly = serde_json::from_str(json).map_err(|e| malformed(&e))?;
+    let schema: SchemaOnly = crate::json::from_str(json).map_err(|e| malformed(&e))?;
     if schema.schema != super::SCHEMA {
         return Err(SnapshotError::Schema(schema.schema));
     }
-    let meta: SnapshotMeta = serde_json::from_str(json).map_err(|e| malformed(&e))?;
+    let meta: SnapshotMeta = crate::json::from_str(json).map_err(|e| malformed(&e))?;
     let tensors = SafeTensors::deserialize(payload).map_err(|e| malformed(&e))?;
     let [(shape, theta), (_, length), (_, factor)] =
         [tensor(&tensors, "theta")?, tensor(&tensors, "length")?, tensor(&tensors, "factor")?];
@@ -92,7 +92,7 @@ pub(super) fn read(payload: &[u8]) -> Result<Snapshot, SnapshotError> {
 /// The snapshot on trial. Whatever is wrong with it makes the whole blob wrong.
 fn canary(split: &str, tensors: &SafeTensors) -> Result<Canary, SnapshotError> {
     let malformed = |e: &dyn std::fmt::Display| SnapshotError::Malformed(format!("its canary: {e}"));
-    let split: Split = serde_json::from_str(split).map_err(|e| malformed(&e))?;
+    let split: Split = crate::json::from_str(split).map_err(|e| malformed(&e))?;
     let payload = tensors.tensor(CANARY).map_err(|e| malformed(&e))?;
     // A canary within the canary is not read: two levels are all that there may be.
     let (_, header) = SafeTensors::read_metadata(payload.data()).map_err(|e| malformed(&e))?;

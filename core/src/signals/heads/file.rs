@@ -32,7 +32,7 @@ impl Heads {
     /// Those of `tensors` whose names start with `prefix`; `cues` is what stands under [`CUES_KEY`].
     pub(crate) fn read(tensors: &SafeTensors, prefix: &str, cues: Option<&str>) -> Result<Self, BadHeads> {
         let cues: Vec<String> = match cues {
-            Some(json) => serde_json::from_str(json)
+            Some(json) => crate::json::from_str(json)
                 .map_err(|e| BadHeads(format!("has {CUES_KEY} that is no list of texts: {e}")))?,
             None => vec![],
         };

@@ -18,9 +18,9 @@ SAVE_EVERY = 200
 STANDARDISE = (0, 100, 300)  # steps before which the pooled numbers are measured: they change most in the beginning
 
 
-def share_of_rate(step: int, steps: int) -> float:
+def share_of_rate(step: int, steps: int, warm_up: int = WARM_UP) -> float:
     """Linear warm-up, full rate, then straight down to zero."""
-    return min(1.0, (step + 1) / WARM_UP, (steps - step) / (steps * (1 - HOLD)))
+    return min(1.0, (step + 1) / warm_up, (steps - step) / (steps * (1 - HOLD)))
 
 
 def loss_of(mine: torch.Tensor, target: torch.Tensor, options) -> tuple[torch.Tensor, torch.Tensor]:

@@ -187,6 +187,7 @@ def load_onnx(trained: Student, path: Path) -> None:
     stored[f"{table}.weight"] = stored.pop(f"{table}.rows").float() * stored.pop(f"{table}.scale")
     for name in [name for name in stored if name.endswith("_t")]:
         stored[name.removesuffix("_t")] = stored.pop(name).T
+    student.widen_head(stored, trained.shape.head)
     trained.load_state_dict(stored)
 
 

@@ -7,7 +7,7 @@ tell them apart. Inner numbers beyond the old ones begin unread. So the first st
 
 import torch
 
-from student import Student
+from student import Student, widen_head
 
 UNEVEN = 0.5  # standard deviation of what one column of a pair has more than half, over that of the weights
 
@@ -30,7 +30,7 @@ def parts(x: torch.Tensor, count: int, grown) -> torch.Tensor:
 def grow(small: Student, large: Student) -> None:
     """Puts `small` into `large`, which has as many layers, twice the width and at least the inner numbers."""
     old, new = small.shape, large.shape
-    assert new.hidden == old.embedding_rank * 2 == new.embedding_rank and new.layers == old.layers and new.head == old.head
+    assert new.hidden == old.embedding_rank * 2 == new.embedding_rank and new.layers == old.layers
     more = new.intermediate - old.intermediate
     a, b = small.encoder, large.encoder
     b["embeddings"]["tok_embeddings"].weight.copy_(twice(a["embeddings"]["tok_embeddings"].weight, 1))
@@ -63,8 +63,9 @@ def grow(small: Student, large: Student) -> None:
 
     large.pooled.centre.copy_(read(small.pooled.centre, lambda x: twice(x, -1), begun(0.0)))
     large.pooled.spread.copy_(read(small.pooled.spread, lambda x: twice(x, -1), begun(1.0)))
-    dense, projection = small.head["dense"], small.projection
-    large.head["dense"].weight.copy_(read(dense.weight, shared, begun(0.0)))
-    large.projection.weight.copy_(torch.cat((read(projection.weight, shared, begun(0.0)), projection.weight[:, old.pooled :]), 1))
-    large.head["dense"].bias.copy_(dense.bias)
-    large.projection.bias.copy_(projection.bias)
+    behind = {name: value for name, value in small.state_dict().items() if name.startswith(("head.", "projection."))}
+    behind["head.dense.weight"] = read(behind["head.dense.weight"], shared, begun(0.0))
+    wide, beside = behind["projection.weight"].split((old.pooled, old.head), 1)
+    behind["projection.weight"] = torch.cat((read(wide, shared, begun(0.0)), beside), 1)
+    widen_head(behind, new.head)
+    large.load_state_dict(behind, strict=False)

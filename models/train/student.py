@@ -49,7 +49,7 @@ class Shape:
 
 SHAPES = {
     "small": Shape(),
-    "base": Shape(hidden=256, heads=4, intermediate=384, embedding_rank=256),
+    "base": Shape(hidden=256, heads=4, intermediate=384, embedding_rank=256, head=1024),
 }
 
 
@@ -90,6 +90,15 @@ def _in_seven_bits(x: torch.Tensor) -> torch.Tensor:
     step = (high - low).clamp_min(1e-6) / 127
     u = (x - low) / step
     return (u + (u.round() - u).detach()) * step + low
+
+
+def widen_head(stored: dict[str, torch.Tensor], head: int) -> None:
+    """More units for the hidden layer of stored weights, as many as `head` has; they begin unread."""
+    dense, bias, projection = (stored[name] for name in ("head.dense.weight", "head.dense.bias", "projection.weight"))
+    more = head - len(dense)
+    stored["head.dense.weight"] = torch.cat((dense, torch.randn(more, dense.shape[1]) * dense.std()))
+    stored["head.dense.bias"] = torch.cat((bias, torch.zeros(more)))
+    stored["projection.weight"] = torch.cat((projection, torch.zeros(len(projection), more)), 1)
 
 
 class Student(nn.Module):

@@ -15,6 +15,7 @@ import distil
 import export
 import grow
 import judge
+import readout
 import teacher
 import variants
 from student import SHAPES, Student
@@ -43,6 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--texts", type=int, help="train on so many of the corpus's texts only")
     parser.add_argument("--variants", type=int, default=0, help="and on so many made from them, see variants.py")
     parser.add_argument("--start", type=Path, nargs="+", help="start from the mean of these exported model.onnx of the same size")
+    parser.add_argument("--readout", type=int, default=0, help="then fit the readout by itself for so many steps")
     parser.add_argument("--grow", type=Path, help="start from this checkpoint of a --size small, half as wide")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -86,7 +88,7 @@ def main() -> None:
         grow.grow(small, student)
     else:
         student.start_from(teacher.cached(options.cache / "tokens.npy", lambda: teacher.Teacher().token_vectors()))
-    if options.steps:
+    if options.steps or options.readout:
         learned, part = texts[: options.texts], "train" if options.texts is None else f"train-{options.texts}"
         targets = vectors(part, learned)
         if options.variants:
@@ -94,8 +96,11 @@ def main() -> None:
             targets = np.concatenate((targets, vectors(f"{part}-variants-{options.variants}", made)))
             learned = learned + made
         ids = corpus.token_ids(tokenizer, learned, options.cap)
-        drawn = batches.Batches(ids, targets, options.batch, options.seed)
-        distil.train(student, drawn, options.cache / f"checkpoint-{options.size}.pt", options)
+        if options.steps:
+            drawn = batches.Batches(ids, targets, options.batch, options.seed)
+            distil.train(student, drawn, options.cache / f"checkpoint-{options.size}.pt", options)
+        if options.readout:
+            readout.fit(student, ids, targets, options.cache, options)
 
     session, results = write_files(student, tokenizer, texts, options)
     results["exported"] = judge.judge(options.data, session.embed)

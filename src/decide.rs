@@ -1,5 +1,6 @@
 //! From a request body to what Envoy is told: parse → embed → signals → context → decision → rewrite.
 
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -47,6 +48,8 @@ pub(crate) struct Verdict {
     pub(crate) category: Option<String>,
     /// The body with its new model, if that changed.
     pub(crate) body: Option<Vec<u8>>,
+    /// Where the model's name lies in the body that goes out.
+    pub(crate) model_at: Option<Range<usize>>,
     /// The conversation's place in the table, if it names itself.
     pub(crate) seat: Option<Seat>,
 }
@@ -90,7 +93,16 @@ impl Verdict {
             thread: Default::default(),
             sample: None,
         };
-        Self { record, loaded: None, cluster: None, fallback: None, category: None, body: None, seat: None }
+        Self {
+            record,
+            loaded: None,
+            cluster: None,
+            fallback: None,
+            category: None,
+            body: None,
+            model_at: None,
+            seat: None,
+        }
     }
 
     /// The request of this body, its conversation hashed as the snapshot in use says; the default route if it cannot be read.
@@ -221,8 +233,11 @@ impl Verdict {
         let models = self.loaded.as_ref().map(|l| l.snapshot.meta.routing.models.as_slice());
         let chosen = models.unwrap_or_default().iter().find(|m| m.name == self.record.model);
         let name = chosen.map_or(&worker.config.default_model, |m| &m.upstream_model);
-        if request.model.as_ref() != Some(name) {
-            self.body = Some(rewrite_model(body, request, name));
+        if request.model.as_ref() == Some(name) {
+            self.model_at.clone_from(&request.model_span);
+        } else if let Some(rewritten) = rewrite_model(body, request, name) {
+            self.body = Some(rewritten.body);
+            self.model_at = Some(rewritten.model);
         }
     }
 }

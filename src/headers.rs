@@ -6,6 +6,8 @@ use proxy_wasm::traits::{Context, HttpContext};
 pub(crate) const CLUSTER: &str = "x-vsr-cluster";
 /// Which cluster a retry picks.
 pub(crate) const FALLBACK: &str = "x-vsr-fallback";
+/// Where the body has the model's name, for a retry that renames it: `FIRST-BEHIND`, in bytes.
+pub(crate) const MODEL_AT: &str = "x-vsr-model-at";
 /// The replay record's id, for feedback.
 pub(crate) const REPLAY_ID: &str = "x-vsr-replay-id";
 /// Name of the model that answered.

@@ -4,9 +4,8 @@
 //! must not decide anything; it gathers what the core needs, asks it, and does what it says. Nothing here may
 //! panic: a trap takes every stream of the worker down.
 //!
-//! One `.wasm` plays three roles, by its plugin configuration ([`dragoman_core::config::FilterConfig`]):
-//! `route` decides requests, `push` takes snapshots from the sidecar and fetches one after a restart of Envoy,
-//! `attempt` renames the model of an escalated request.
+//! One `.wasm` plays two roles, by its plugin configuration ([`dragoman_core::config::FilterConfig`]): `route` decides
+//! requests, `push` takes snapshots from the sidecar and fetches one after a restart of Envoy.
 
 #![deny(
     clippy::indexing_slicing,
@@ -14,7 +13,6 @@
 )]
 #![allow(missing_docs, reason = "a cdylib has no public API; the lint sees the macro's entry point")]
 
-mod attempt;
 mod decide;
 mod embed;
 mod headers;

@@ -7,7 +7,6 @@ use dragoman_core::config::FilterConfig;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
-use crate::attempt::Attempt;
 use crate::params::Store;
 use crate::push::Push;
 use crate::recover::Recover;
@@ -27,7 +26,6 @@ enum Role {
     None,
     Route(Rc<Worker>),
     Push(Box<Recover>),
-    Attempt,
 }
 
 impl Role {
@@ -43,7 +41,6 @@ impl Role {
                 let store = Rc::new(Store::new(public_key));
                 Self::Push(Box::new(Recover::new(store, sidecar, sidecar_token.as_deref())))
             }
-            FilterConfig::Attempt => Self::Attempt,
         })
     }
 
@@ -87,7 +84,6 @@ impl RootContext for Root {
         Some(match &self.role {
             Role::Route(worker) => Box::new(Stream::new(Rc::clone(worker))),
             Role::Push(recover) => Box::new(Push::new(recover.store())),
-            Role::Attempt => Box::new(Attempt::default()),
             Role::None => Box::new(Untouched),
         })
     }

@@ -123,6 +123,9 @@ impl Stream {
     fn settle(&mut self, verdict: Verdict, since: Instant, size: usize) {
         self.set_header(headers::CLUSTER, verdict.cluster.as_deref());
         self.set_header(headers::FALLBACK, verdict.fallback.as_deref());
+        let model_at = verdict.fallback.as_ref().and(verdict.model_at.as_ref());
+        let model_at = model_at.map(|place| format!("{}-{}", place.start, place.end));
+        self.set_header(headers::MODEL_AT, model_at.as_deref());
         if verdict.fallback.is_none() {
             // Nowhere else to go: trying the same model again would only be paid twice.
             self.set_header(headers::MAX_RETRIES, Some("0"));

@@ -15,7 +15,7 @@ const KEY_C: &str = "x-api-key: key-of-c";
 
 fn main() {
     // Slow enough to see each event of a stream arrive by itself.
-    let models = ["a", "b", "c"].map(|name| ModelConfig {
+    let models = ["a", "b", "c", "of-a-longer-name"].map(|name| ModelConfig {
         latency_ms: Latency { first: 5.0, per_token: 3.0 },
         ..ModelConfig::named(name)
     });
@@ -130,6 +130,7 @@ fn clients_cannot_steer(system: &System) {
     let evil = [
         ("x-vsr-cluster", "c"),
         ("X-VSR-Fallback", "c"),
+        ("x-vsr-model-at", "0-9"),
         ("x-envoy-attempt-count", "1"),
         ("x-envoy-max-retries", "9"),
         ("x-vsr-selected-model", "c"),
@@ -145,7 +146,11 @@ fn clients_cannot_steer(system: &System) {
     let stats = system.sims.stats();
     let upstream = &stats.models["b"].last_request.as_ref().expect("b was asked").headers;
     let leaked: Vec<_> = upstream.keys().filter(|name| name.starts_with("x-vsr-")).collect();
-    assert_eq!(leaked, ["x-vsr-fallback"], "a retry picks by it; nothing else of ours reaches a provider");
+    assert_eq!(
+        leaked,
+        ["x-vsr-fallback", "x-vsr-model-at"],
+        "a retry needs them; nothing else of ours reaches a provider"
+    );
 }
 
 fn bytes_that_are_not_utf8(system: &System) {
@@ -241,13 +246,23 @@ fn control(system: &System, model: &str, change: Control) {
 }
 
 fn escalation(system: &System) {
-    favour(system, "b", "c");
-    control(system, "b", Control { error_rate: Some(1.0), ..Default::default() });
-    let reply = chat(system.listen.gateway, "hello", &[]);
-    control(system, "b", Control { error_rate: Some(0.0), ..Default::default() });
-    assert_eq!((reply.status, selected(&reply)), (200, "c"), "{}", reply.text());
-    assert_eq!(last_model_name(system, "c"), "c", "the body names the model that answers");
-    assert_eq!(reply.header("x-envoy-attempt-count"), None, "the client does not notice");
+    let text = "a text with a \"model\": \"x\" in it, and a long one ".repeat(20_000);
+    let mut body = json!({"metadata": {"model": "inner"}, "messages": [{"role": "user", "content": text}]});
+    for (first, second) in [("b", "c"), ("b", "of-a-longer-name"), ("of-a-longer-name", "b")] {
+        favour(system, first, second);
+        control(system, first, Control { error_rate: Some(1.0), ..Default::default() });
+        let reply = post_json(system.listen.gateway, "/v1/chat/completions", &body);
+        control(system, first, Control { error_rate: Some(0.0), ..Default::default() });
+        assert_eq!((reply.status, selected(&reply)), (200, second), "{}", reply.text());
+        assert_eq!(reply.header("x-envoy-attempt-count"), None, "the client does not notice");
+        body["model"] = second.into();
+        let stats = system.sims.stats();
+        let asked = stats.models[second].last_request.as_ref().expect("it was asked");
+        assert!(asked.body == body, "the body names the model that answers, and is otherwise what it was");
+        assert!(asked.headers.keys().all(|name| !name.starts_with("x-vsr-")), "{:?}", asked.headers);
+        // The next time the client names one.
+        body["model"] = "auto".into();
+    }
 }
 
 /// A retry goes out with the headers as the first attempt left them.

@@ -1,6 +1,6 @@
 //! What the filter says to its own configuration, and how its roles start.
 
-use dragoman_wasm_tests::mock::{Host, attempt, push, route};
+use dragoman_wasm_tests::mock::{Host, push, route};
 
 /// Configures a plugin that must refuse; gives its error.
 fn refusal(config: &str) -> String {
@@ -44,5 +44,4 @@ fn each_role_asks_for_the_ticks_it_needs() {
     let host = Host::new().config(route()).configured();
     assert_eq!(host.tick_ms(), Some(500));
     assert_eq!(host.plugin(push()).tick_ms(), Some(100));
-    assert_eq!(host.plugin(attempt()).tick_ms(), None);
 }

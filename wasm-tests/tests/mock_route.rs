@@ -1,7 +1,7 @@
 //! Deciding: what a request carries when it leaves for the upstream, with and without a snapshot.
 
 use dragoman_core::config::{Condition, SignalName};
-use dragoman_wasm_tests::mock::{Action, Host, Plan, attempt, chat, chat_headers, push, route, route_with};
+use dragoman_wasm_tests::mock::{Action, Host, Plan, chat, chat_headers, push, route, route_with};
 use serde_json::Value;
 
 /// A deciding plugin with this snapshot in use.
@@ -59,6 +59,7 @@ fn the_host_calls_of_a_decision_are_few_and_in_order() {
             "get shared dragoman.version".to_owned(),
             "set request x-vsr-cluster=strong".to_owned(),
             "set request x-vsr-fallback=cheap".to_owned(),
+            "set request x-vsr-model-at=9-20".to_owned(),
             "remove request accept-encoding".to_owned(),
             "get request content-length".to_owned(),
             format!("set request content-length={length}"),
@@ -184,42 +185,16 @@ fn a_bad_blob_in_shared_data_leaves_the_last_good_one_deciding() {
 }
 
 #[test]
-fn only_the_escalated_attempt_is_renamed() {
-    const UPSTREAM_MODEL: &str = "xds.cluster_metadata.filter_metadata.dragoman.upstream_model";
-    let host = Host::new().config(attempt()).configured();
-    let body = chat("Hello").replace("auto", "cheap-v1");
-    let send = |attempts: &str, fallback: Option<&str>, path: &str, model: Option<&str>| {
-        let mut headers = vec![
-            (":method", "POST"),
-            (":path", path),
-            (":authority", "g"),
-            ("content-length", "70"),
-            ("x-vsr-cluster", "cheap"),
-            ("x-envoy-attempt-count", attempts),
-        ];
-        headers.extend(fallback.map(|c| ("x-vsr-fallback", c)));
-        let mut stream = host.stream();
-        if let Some(model) = model {
-            stream.property(UPSTREAM_MODEL, model);
-        }
-        stream.request_headers(&headers, false);
-        stream.request_body(&body[..9], false);
-        stream.request_body(&body[9..], true);
-        stream
-    };
-    let (path, here) = ("/v1/chat/completions", Some("strong-v1"));
-    let escalated = send("2", Some("strong"), path, here);
-    assert_eq!(model(escalated.body()), "strong-v1");
-    assert_eq!(escalated.header("x-vsr-fallback"), None, "its work is done");
-    assert_eq!(escalated.header("content-length"), Some(escalated.body().len().to_string()));
-    for (attempts, fallback) in [("1", Some("strong")), ("2", None), ("many", Some("strong")), ("", None)] {
-        assert_eq!(send(attempts, fallback, path, here).body(), body.as_bytes(), "{attempts:?} {fallback:?}");
+fn a_retry_is_told_where_the_models_name_lies() {
+    let named = |name: &str| chat("Hello").replace("\"auto\"", name);
+    let unnamed = chat("Hello").replace("\"model\":\"auto\",", "");
+    // To be renamed, named already, named by nobody.
+    for body in [named("\"auto\""), named("\"strong-v1\""), named("null"), unnamed] {
+        let stream = with(&Plan::favouring(1, "strong")).ask_body(&body);
+        assert!(stream.header("x-vsr-fallback").is_some());
+        let place = stream.header("x-vsr-model-at").expect("it says where");
+        let (from, to) = place.split_once('-').expect("from and to");
+        let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
+        assert_eq!(&stream.body()[from..to], b"\"strong-v1\"", "{body}");
     }
-    assert_eq!(send("2", Some("strong"), "/v1/embeddings", here).body(), body.as_bytes());
-    assert_eq!(
-        send("2", Some("strong"), path, None).body(),
-        body.as_bytes(),
-        "of a cluster that does not say"
-    );
-    assert!(host.logs().iter().any(|l| l.starts_with("warn: a cluster does not say")), "{:?}", host.logs());
 }

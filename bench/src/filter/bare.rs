@@ -72,7 +72,8 @@ fn strip(document: &mut Value, gateway: SocketAddr, admin: SocketAddr) -> Outcom
 fn without_wasm(value: &mut Value) {
     match value {
         Value::Array(items) => {
-            items.retain(|i| i["name"] != "envoy.filters.http.wasm");
+            let ours = ["envoy.filters.http.wasm", "dragoman.rename"];
+            items.retain(|i| !ours.iter().any(|name| i["name"] == *name));
             items.iter_mut().for_each(without_wasm);
         }
         Value::Object(map) => map.values_mut().for_each(without_wasm),

@@ -7,8 +7,8 @@ const APIS: [Api; 4] = [Api::ChatCompletions, Api::Completions, Api::Responses, 
 libfuzzer_sys::fuzz_target!(|body: &[u8]| {
     for api in APIS {
         if let Ok(request) = parse(api, body) {
-            let renamed = rewrite_model(body, &request, "new \"name\"");
-            let again = parse(api, &renamed).expect("a renamed body is still a request");
+            let renamed = rewrite_model(body, &request, "new \"name\"").expect("it is of this body");
+            let again = parse(api, &renamed.body).expect("a renamed body is still a request");
             assert_eq!(again.model.as_deref(), Some("new \"name\""));
         }
     }

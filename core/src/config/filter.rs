@@ -24,15 +24,7 @@ pub enum FilterConfig {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sidecar_token: Option<String>,
     },
-    /// In a model's cluster: gives an escalated request the model name its new upstream knows, which stands in the
-    /// cluster's metadata under [`METADATA_NAMESPACE`] as [`METADATA_UPSTREAM_MODEL`].
-    Attempt,
 }
-
-/// Where a cluster's metadata has what is Dragoman's.
-pub const METADATA_NAMESPACE: &str = "dragoman";
-/// What the body's `model` must be in that cluster.
-pub const METADATA_UPSTREAM_MODEL: &str = "upstream_model";
 
 /// Settings of the deciding role; they hold even before the first snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,10 +30,7 @@ use serde_json::Value;
 pub use access::Access;
 pub use condition::{Condition, SignalName};
 pub use encoder::{EncoderConfig, EncoderEndpoint, EncoderMode};
-pub use filter::{
-    EncoderRole, FilterConfig, METADATA_NAMESPACE, METADATA_UPSTREAM_MODEL, PublicKey, RemoteEncoder,
-    RouteRole,
-};
+pub use filter::{EncoderRole, FilterConfig, PublicKey, RemoteEncoder, RouteRole};
 pub use guard::{AlertsConfig, CanaryMode, GuardConfig, Limits, Widen};
 pub use judge::{Judge, Sampling};
 pub use model::{ApiKey, Endpoint, Model, Price, Scheme};

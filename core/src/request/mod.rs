@@ -25,7 +25,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 pub use error::RequestError;
-pub use rewrite::rewrite_model;
+pub use rewrite::{Rewritten, rewrite_model};
 pub use thread::{Thread, ThreadHash, ThreadKey};
 
 /// The request formats that are routed.
@@ -70,7 +70,7 @@ pub struct PromptRequest {
     /// What links it to the request before it; without hashes if there was no key.
     pub thread: Thread,
     /// Where the value of the top-level `model` lies in the body, in bytes.
-    pub(crate) model_span: Option<Range<usize>>,
+    pub model_span: Option<Range<usize>>,
 }
 
 /// Counts over one request. Characters are Unicode scalar values; every count saturates.

@@ -1,20 +1,34 @@
 //! Puts another model's name into a request body.
 
+use std::ops::Range;
+
 use super::PromptRequest;
+
+/// A body with another model's name.
+pub struct Rewritten {
+    /// The whole body.
+    pub body: Vec<u8>,
+    /// Where the value of its top-level `model` lies in it, in bytes.
+    pub model: Range<usize>,
+}
 
 /// The body with `model` as the value of its top-level `model`, which is inserted as the first field when
 /// there was none; all other bytes stay as they were.
 ///
 /// `request` must be what [`super::parse`] made of this very `body`; another body comes back with an
-/// arbitrary splice, or unchanged where the old value's place lies outside of it.
-pub fn rewrite_model(body: &[u8], request: &PromptRequest, model: &str) -> Vec<u8> {
+/// arbitrary splice, or as `None` where the old value's place lies outside of it.
+pub fn rewrite_model(body: &[u8], request: &PromptRequest, model: &str) -> Option<Rewritten> {
     let value = serde_json::Value::from(model).to_string();
-    let splice = match &request.model_span {
-        Some(span) => body.get(..span.start).zip(body.get(span.end..)).map(|halves| (halves, value)),
-        None => after_brace(body).map(|halves| (halves, format!("\"model\":{value},"))),
+    let (before, name, after, comma) = match &request.model_span {
+        Some(span) => (body.get(..span.start)?, "", body.get(span.end..)?, ""),
+        None => {
+            let (before, after) = after_brace(body)?;
+            (before, "\"model\":", after, ",")
+        }
     };
-    let Some(((before, after), middle)) = splice else { return body.to_vec() };
-    [before, middle.as_bytes(), after].concat()
+    let start = before.len() + name.len();
+    let body = [before, name.as_bytes(), value.as_bytes(), comma.as_bytes(), after].concat();
+    Some(Rewritten { body, model: start..start + value.len() })
 }
 
 /// The body in two, behind its opening brace. The object is never empty: it holds a prompt.

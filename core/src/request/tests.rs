@@ -223,8 +223,9 @@ fn the_model_is_replaced_in_place_or_inserted_first() {
     ];
     for (body, rewritten) in table {
         let request = parse(Api::Completions, body.as_bytes()).unwrap();
-        let got = rewrite_model(body.as_bytes(), &request, "n\"1");
-        assert_eq!(String::from_utf8(got).unwrap(), rewritten);
+        let got = rewrite_model(body.as_bytes(), &request, "n\"1").unwrap();
+        assert_eq!(&got.body[got.model], br#""n\"1""#);
+        assert_eq!(String::from_utf8(got.body).unwrap(), rewritten);
     }
 }
 
@@ -277,17 +278,17 @@ proptest! {
         }
         let bytes = serde_json::to_vec_pretty(&body).unwrap();
         let request = parse(Api::ChatCompletions, &bytes).unwrap();
-        let rewritten = rewrite_model(&bytes, &request, &new);
+        let Rewritten { body: rewritten, model: place } = rewrite_model(&bytes, &request, &new).unwrap();
         body["model"] = Value::from(new.clone());
         prop_assert_eq!(serde_json::from_slice::<Value>(&rewritten).unwrap(), body);
         let again = parse(Api::ChatCompletions, &rewritten).unwrap();
-        prop_assert_eq!(again.model, Some(new));
+        prop_assert_eq!((again.model, again.model_span), (Some(new), Some(place)));
         prop_assert_eq!((again.prompt, again.facts), (request.prompt, request.facts));
     }
 
     #[test]
     fn rewriting_an_unrelated_body_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..30)) {
         let request = chat(r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#);
-        rewrite_model(&bytes, &request, "n");
+        let _ = rewrite_model(&bytes, &request, "n");
     }
 }

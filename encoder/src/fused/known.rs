@@ -7,7 +7,7 @@ use super::simd::{ROUND, Simd, vectors};
 
 /// Bytes that are kept at most, beside a few for each token. Of the tokens of short texts of all kinds 32 % are not among
 /// the 2,048 that 2 MiB hold of dragoman-small, 23 % with 4 MiB, 15 % with 8.
-const BUDGET: usize = 8 << 20;
+const BUDGET: usize = 4 << 20;
 /// No token.
 const EMPTY: u32 = u32::MAX;
 /// A row's greatest number.

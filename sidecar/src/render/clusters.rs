@@ -2,13 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use dragoman_core::config::{
-    ApiKey, Config, EncoderEndpoint, EncoderMode, Endpoint, METADATA_NAMESPACE, METADATA_UPSTREAM_MODEL,
-    Model, Scheme,
-};
+use dragoman_core::config::{ApiKey, Config, EncoderEndpoint, EncoderMode, Endpoint, Model, Scheme};
 use serde_json::{Value, json};
 
-use super::{ENCODER, RenderOptions, SIDECAR, address, plugins, typed};
+use super::{ENCODER, RenderOptions, SIDECAR, address, rename, typed};
 
 pub(super) fn models(config: &Config, options: &RenderOptions) -> Vec<Value> {
     let models = config.routing.models.iter().zip(&config.upstreams);
@@ -18,12 +15,10 @@ pub(super) fn models(config: &Config, options: &RenderOptions) -> Vec<Value> {
 fn model(model: &Model, endpoint: &Endpoint, config: &Config, options: &RenderOptions) -> Value {
     let mut filters = Vec::new();
     if config.escalation.enabled {
-        filters.push(plugins::attempt(options));
+        filters.push(rename::filter(&model.upstream_model));
     }
     filters.push(upstream_headers(endpoint.api_key.as_ref(), config));
     let mut cluster = cluster(&model.name, endpoint, filters, options);
-    cluster["metadata"] =
-        json!({"filter_metadata": {METADATA_NAMESPACE: {METADATA_UPSTREAM_MODEL: model.upstream_model}}});
     cluster["per_connection_buffer_limit_bytes"] = (2 * u64::from(config.requests.max_body_bytes)).into();
     cluster
 }

@@ -9,6 +9,7 @@ mod clusters;
 mod listeners;
 pub mod live;
 mod plugins;
+mod rename;
 mod routes;
 
 use std::path::PathBuf;

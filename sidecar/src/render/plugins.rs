@@ -50,11 +50,6 @@ pub(super) fn push(options: &RenderOptions) -> Value {
     http_filter("push", &role, options)
 }
 
-/// In every model's cluster, and the same in all.
-pub(super) fn attempt(options: &RenderOptions) -> Value {
-    http_filter("attempt", &FilterConfig::Attempt, options)
-}
-
 fn http_filter(root: &str, role: &FilterConfig, options: &RenderOptions) -> Value {
     let wasm = json!({"config": plugin(root, role, options)});
     json!({

@@ -93,11 +93,6 @@ pub fn push() -> String {
     text(&FilterConfig::Push { public_key: public_key(), sidecar: "dragoman".into(), sidecar_token: None })
 }
 
-/// Configuration of the filter in a model's cluster.
-pub fn attempt() -> String {
-    text(&FilterConfig::Attempt)
-}
-
 /// A snapshot to be: three models, one decision, every model a candidate.
 #[derive(Clone)]
 pub struct Plan {

@@ -13,7 +13,6 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     linker.func_wrap("env", "proxy_log", log)?;
     linker.func_wrap("env", "proxy_set_tick_period_milliseconds", set_tick_period)?;
     linker.func_wrap("env", "proxy_set_effective_context", set_effective_context)?;
-    linker.func_wrap("env", "proxy_get_property", get_property)?;
     linker.func_wrap("env", "proxy_get_shared_data", get_shared)?;
     linker.func_wrap("env", "proxy_set_shared_data", set_shared)?;
     linker.func_wrap("env", "proxy_define_metric", define_metric)?;
@@ -49,16 +48,6 @@ fn set_effective_context(mut c: Caller<State>, context: u32) -> Result<i32> {
         state.context = context;
     }
     Ok(if known { status::OK } else { status::BAD_ARGUMENT })
-}
-
-fn get_property(mut c: Caller<State>, path: u32, path_len: u32, at_ptr: u32, at_len: u32) -> Result<i32> {
-    let path = text(&c, path, path_len)?.replace('\0', ".");
-    c.data_mut().note(format!("get property {path}"));
-    let Some(value) = c.data_mut().flow()?.properties.get(&path).cloned() else {
-        return Ok(status::NOT_FOUND);
-    };
-    give(&mut c, &value, at_ptr, at_len)?;
-    Ok(status::OK)
 }
 
 fn get_shared(

@@ -104,8 +104,6 @@ pub(super) struct Flow {
     pub(super) response_headers: Headers,
     pub(super) response_body: Vec<u8>,
     pub(super) local_reply: Option<LocalReply>,
-    /// By their paths, parts joined by dots.
-    pub(super) properties: BTreeMap<String, Vec<u8>>,
     /// The module let the held request go.
     pub(super) resumed: bool,
 }

@@ -45,11 +45,6 @@ impl Stream {
         }
     }
 
-    /// What the host says of the stream at `path`, parts joined by dots.
-    pub fn property(&mut self, path: &str, value: &str) {
-        self.flow(|flow| flow.properties.insert(path.to_owned(), value.into()));
-    }
-
     // === The request ===
 
     /// The request's headers come, text values.

@@ -4,6 +4,7 @@
 //! which V8 compiles before Envoy accepts anything. Nobody writes such arrays. This room owns that difference and no more:
 //! what is read, and what is an error in it, is serde's.
 
+use std::convert::identity;
 use std::fmt;
 
 use serde::de::{
@@ -26,11 +27,11 @@ pub fn from_str<'de, T: Deserialize<'de>>(text: &'de str) -> serde_json::Result<
 /// What reads a value (a deserializer, or access to one), or what it is read by (a visitor, or a seed), and all within it.
 struct Objects<T>(T);
 
-/// Methods of a deserializer that go on as they are: nothing within such a value is a struct.
-macro_rules! as_they_are {
-    ($($method:ident)*) => {
+/// Methods of a deserializer that hand on their visitor, wrapped or as it is.
+macro_rules! hand_on {
+    ($visitor:path: $($method:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            self.0.$method(visitor)
+            self.0.$method($visitor(visitor))
         })*
     };
 }
@@ -38,20 +39,15 @@ macro_rules! as_they_are {
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Objects<D> {
     type Error = D::Error;
 
-    as_they_are! {
+    // Nothing within such a value is a struct.
+    hand_on! { identity:
         deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32
         deserialize_f64 deserialize_char deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf
         deserialize_unit deserialize_identifier deserialize_ignored_any
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_any(Objects(visitor))
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_option(Objects(visitor))
-    }
+    hand_on! { Objects: deserialize_any deserialize_option deserialize_seq deserialize_map }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(
         self,
@@ -69,10 +65,6 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Objects<D> {
         self.0.deserialize_newtype_struct(name, Objects(visitor))
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_seq(Objects(visitor))
-    }
-
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, D::Error> {
         self.0.deserialize_tuple(len, Objects(visitor))
     }
@@ -84,10 +76,6 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Objects<D> {
         visitor: V,
     ) -> Result<V::Value, D::Error> {
         self.0.deserialize_tuple_struct(name, len, Objects(visitor))
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_map(Objects(visitor))
     }
 
     /// The difference.

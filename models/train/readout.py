@@ -18,7 +18,7 @@ from student import Student
 
 BATCH = 1024
 RATE, WARM_UP = 1e-3, 50
-KEPT = 0.4  # of where it began: between the two it is nearer to unseen texts than at either end
+KEPT = 0.4  # of where it began: tells intents apart better than the fit alone, at hardly any cosine less
 
 
 class Readout(nn.Module):

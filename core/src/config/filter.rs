@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::ReplayConfig;
 use crate::snapshot::VerifyingKey;
 
-/// What one place of Envoy's configuration makes the filter do: `{ROLE: {its settings}}`, or only the role's name.
+/// What one place of Envoy's configuration makes the filter do: `{ROLE: {its settings}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FilterConfig {

@@ -12,8 +12,11 @@ const RENAME: &str = r#"
 function envoy_on_request(request)
   local headers = request:headers()
   local attempts = tonumber(headers:get("x-envoy-attempt-count"))
+  if attempts == nil or attempts < 2 or headers:get("x-vsr-fallback") == nil then
+    return
+  end
   local from, to = string.match(headers:get("x-vsr-model-at") or "", "^(%d+)-(%d+)$")
-  if attempts == nil or attempts < 2 or from == nil or headers:get("x-vsr-fallback") == nil then
+  if from == nil then
     return
   end
   headers:remove("x-vsr-fallback")

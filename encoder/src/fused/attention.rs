@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::dots::FITS;
 use super::lines::{ByteLine, LINE, Line, grow, lines};
 use super::panels::{Panels, Window, multiply, width};
 use super::pointwise::softmax;
@@ -15,6 +16,8 @@ use super::sink::{Mix, Scores};
 
 /// Lines of the widest head.
 pub(super) const MOST_HEAD_LINES: usize = 32;
+/// The greatest of keys and values in int8: half of a byte, so that two quads of them always fit together (`dots.rs`).
+const MOST: f32 = FITS as f32;
 
 /// Cosines and sines of every position so far, for one base.
 #[derive(Debug)]
@@ -150,7 +153,7 @@ impl Attention<'_> {
             self.rope.turn::<S>(position, keys.row(position), 1.0, turned);
             pack_key::<S>(position, turned, &mut scratch.keys);
         }
-        scratch.queries.settle::<S>(scratch.keys.int8(), None);
+        scratch.queries.settle::<S>(scratch.keys.int8());
     }
 
     /// A block of rows: scores, softmax, their mix of the values.
@@ -165,15 +168,15 @@ impl Attention<'_> {
         let sink = Scores { grid, stride: lines(seen.len()), first_panel: panels.start };
         multiply::<S>(&queries, &scratch.keys, size, keys, sink);
 
+        let int8 = scratch.values.int8();
         let mut totals = [0.0; BLOCK];
         let rows = scratch.scores.lay(BLOCK, seen.len()).chunks_exact_mut(lines(seen.len()));
         for ((r, row), total) in rows.enumerate().zip(&mut totals) {
             self.mask(first + r, &seen, bytemuck::must_cast_slice_mut(row));
-            *total = softmax::<S>(vectors_mut::<S>(row));
+            *total = softmax::<S>(vectors_mut::<S>(row), int8);
         }
-        let int8 = scratch.values.int8();
         // Softmax leaves 1 at a row's greatest score.
-        scratch.scores.settle::<S>(int8, Some((0.0, 1.0)));
+        scratch.scores.settle_shares::<S>(int8);
         if int8 {
             // What the rounded shares add up to.
             for (total, step) in totals.iter_mut().zip(scratch.scores.steps()) {
@@ -184,7 +187,8 @@ impl Attention<'_> {
         let start = first * lines(self.shape.hidden);
         let grid = out.get_mut(start..).unwrap_or_default();
         let (stride, start) = (lines(self.shape.hidden), head * lines(size));
-        let sink = Mix { grid, stride, start, size: lines(size), totals };
+        let by = totals.map(|total| 1.0 / total);
+        let sink = Mix { grid, stride, start, size: lines(size), by };
         multiply::<S>(&scratch.scores.all(), &scratch.values, self.padded::<S>(), values, sink);
     }
 
@@ -257,7 +261,7 @@ fn pack_key<S: Simd>(position: usize, key: &[Line], panels: &mut Panels) {
             for line in key {
                 let mut rounded = *line;
                 for x in vectors_mut::<S>(std::slice::from_mut(&mut rounded)) {
-                    let q = S::fma(S::load(x), S::splat(127.0 / most), S::splat(ROUND));
+                    let q = S::fma(S::load(x), S::splat(MOST / most), S::splat(ROUND));
                     total = S::add(total, S::sub(q, S::splat(ROUND)));
                     S::store(x, q);
                 }
@@ -270,8 +274,8 @@ fn pack_key<S: Simd>(position: usize, key: &[Line], panels: &mut Panels) {
                     *slot = x;
                 }
             };
-            set(scale, most / 127.0);
-            set(sums, S::sum(total) * (most / 127.0));
+            set(scale, most / MOST);
+            set(sums, S::sum(total) * (most / MOST));
         }
     }
 }
@@ -303,32 +307,31 @@ fn pack_values<S: Simd>(values: &HeadRows<'_>, padded: usize, scratch: &mut Scra
                 }
             }
             for (scale, most) in vectors_mut::<S>(scale).iter_mut().zip(vectors_mut::<S>(most)) {
-                S::store(scale, S::mul(S::load(most), S::splat(1.0 / 127.0)));
-                S::store(most, S::div(S::splat(127.0), S::load(most)));
+                S::store(scale, S::mul(S::load(most), S::splat(1.0 / MOST)));
+                S::store(most, S::div(S::splat(MOST), S::load(most)));
             }
             let slots = bytemuck::must_cast_slice_mut::<ByteLine, [u8; 4]>(quads);
             for four in 0..values.rows / 4 {
                 for (i, by) in most.iter().enumerate() {
-                    let mut bytes = [[0; LINE]; 4];
-                    for (t, bytes) in bytes.iter_mut().enumerate() {
+                    let mut rounded = [Line::ZERO; 4];
+                    for (t, rounded) in rounded.iter_mut().enumerate() {
                         let Some(line) = values.row(4 * four + t).get(i) else { continue };
-                        let mut rounded = *line;
-                        let scales = vectors::<S>(std::slice::from_ref(by));
-                        for (x, by) in
-                            vectors_mut::<S>(std::slice::from_mut(&mut rounded)).iter_mut().zip(scales)
+                        let terms = vectors::<S>(std::slice::from_ref(line))
+                            .iter()
+                            .zip(vectors::<S>(std::slice::from_ref(by)));
+                        for (to, (x, by)) in
+                            vectors_mut::<S>(std::slice::from_mut(rounded)).iter_mut().zip(terms)
                         {
-                            S::store(x, S::fma(S::load(x), S::load(by), S::splat(ROUND)));
+                            S::store(to, S::fma(S::load(x), S::load(by), S::splat(ROUND)));
                         }
-                        *bytes = S::low_bytes(&rounded.0);
                     }
-                    let [a, b, c, d] = bytes;
-                    for (n, quad) in a.into_iter().zip(b).zip(c).zip(d).enumerate() {
-                        let (((a, b), c), d) = quad;
-                        let number = i * LINE + n;
+                    // A panel is narrower than a line, or as wide, or twice.
+                    let quads = S::by_number(&rounded);
+                    for (n, quads) in quads.chunks(width.min(LINE)).enumerate() {
+                        let number = i * LINE + n * width.min(LINE);
                         let place = (number / width * (padded / 4) + four) * width + number % width;
-                        if let Some(slot) = slots.get_mut(place) {
-                            *slot = [a, b, c, d];
-                        }
+                        let slots = slots.get_mut(place..).unwrap_or_default();
+                        slots.iter_mut().zip(quads).for_each(|(slot, quad)| *slot = *quad);
                     }
                 }
             }

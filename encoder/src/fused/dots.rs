@@ -66,6 +66,8 @@ pub(crate) const RUN: usize = 8;
 pub(crate) const SUMS: [[usize; 4]; 2] = [[0, 1, 4, 5], [2, 3, 6, 7]];
 /// What those of one sign may add up to at most: `127 · 258 < 2¹⁵`.
 pub(crate) const MOST: i32 = 258;
+/// Within this, either way, all fit.
+pub(super) const FITS: i8 = 64;
 
 /// Whether this is so of all weights of an output, whose number is a multiple of [`RUN`].
 pub(crate) fn fit(row: &[i8]) -> bool {
@@ -147,7 +149,7 @@ mod tests {
     #[test]
     fn the_bound_is_as_wide_as_it_can_be() {
         let row = |w: i8| [w, w, 0, 0, w, w, 0, 0];
-        assert!(fit(&row(64)) && !fit(&row(65)), "{MOST}");
+        assert!(fit(&row(FITS)) && !fit(&row(FITS + 1)), "{MOST}");
         assert!(127 * MOST <= i32::from(i16::MAX) && 127 * (MOST + 1) > i32::from(i16::MAX));
     }
 }

@@ -159,7 +159,7 @@ impl<S: Simd> Model<S> {
         let each = stream.chunks_exact_mut(d).zip(qkv.chunks_exact_mut(3 * d)).take(count).enumerate();
         for (place, (x, qkv)) in each {
             match ids.get(place) {
-                Some(id) if !known.recall(*id, [x, qkv]) => unknown.push(place),
+                Some(id) if !known.recall::<S>(*id, [x, qkv]) => unknown.push(place),
                 Some(_) => {}
                 None => {
                     x.fill(Line::ZERO);
@@ -173,7 +173,7 @@ impl<S: Simd> Model<S> {
             to.iter_mut().zip(row).for_each(|(to, x)| *to = *x);
         }
         if let Some(first) = self.layers.first() {
-            embedded.settle::<S>(first.qkv.int8(), None);
+            embedded.settle::<S>(first.qkv.int8());
             first.qkv.multiply(embedded, Scatter { grid: qkv, stride: 3 * d, places: unknown });
         }
         for place in &*unknown {
@@ -201,7 +201,7 @@ impl<S: Simd> Model<S> {
         }
         let (from, to) = match &self.up {
             Some(up) => {
-                one.settle::<S>(up.int8(), None);
+                one.settle::<S>(up.int8());
                 let grid = two.lay(count, d);
                 up.multiply(one, Put { grid, stride: lines(d) });
                 (two, one)
@@ -228,7 +228,7 @@ impl<S: Simd> Model<S> {
         let [rows, _] = &mut arena.rows;
         if let Some(weight) = &layer.attention_norm {
             self.norm(&arena.stream, weight, rows.lay(count, d));
-            rows.settle::<S>(layer.qkv.int8(), None);
+            rows.settle::<S>(layer.qkv.int8());
             layer.qkv.multiply(rows, Put { grid: &mut arena.qkv, stride: lines(3 * d) });
         }
         let window = self.shape.window(i);
@@ -238,7 +238,7 @@ impl<S: Simd> Model<S> {
         if self.shape.readout {
             arena.pooled.add::<S>(rows.lines(), d, tokens);
         }
-        rows.settle::<S>(layer.attention_out.int8(), None);
+        rows.settle::<S>(layer.attention_out.int8());
         layer.attention_out.multiply(rows, Add { grid: &mut arena.stream, stride: lines(d) });
     }
 
@@ -248,14 +248,14 @@ impl<S: Simd> Model<S> {
         let d = self.shape.hidden;
         let [rows, gated] = &mut arena.rows;
         self.norm(&arena.stream, &layer.mlp_norm, rows.lay(count, d));
-        rows.settle::<S>(layer.feed.iter().any(|band| band.wi.int8()), None);
+        rows.settle::<S>(layer.feed.iter().any(|band| band.wi.int8()));
         for Band { wi, wo } in &layer.feed {
             let grid = gated.lay(count, wo.inputs());
             wi.multiply(rows, Gate { grid, stride: lines(wo.inputs()) });
             if self.shape.readout {
                 arena.pooled.add::<S>(gated.lines(), wo.inputs(), tokens);
             }
-            gated.settle::<S>(wo.int8(), None);
+            gated.settle::<S>(wo.int8());
             wo.multiply(gated, Add { grid: &mut arena.stream, stride: lines(d) });
         }
     }

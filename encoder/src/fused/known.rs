@@ -46,7 +46,7 @@ impl Known {
 
     /// Writes a token's rows; whether it is known.
     #[inline(always)]
-    pub(super) fn recall(&self, token: u32, to: [&mut [Line]; 2]) -> bool {
+    pub(super) fn recall<S: Simd>(&self, token: u32, to: [&mut [Line]; 2]) -> bool {
         let place = self.place(token);
         let Some(Place { scales, .. }) = self.places.get(place).filter(|known| known.token == token) else {
             return false;
@@ -57,7 +57,7 @@ impl Known {
             let (mine, rest) = pieces.split_at_checked(to.len()).unwrap_or_default();
             pieces = rest;
             for (to, numbers) in to.iter_mut().zip(mine) {
-                to.0 = numbers.map(|q| f32::from(q) * scale);
+                *to = S::widened(numbers, *scale);
             }
         }
         true
@@ -84,7 +84,7 @@ impl Known {
             for (line, numbers) in row.iter_mut().zip(mine) {
                 // The sum's lowest bits are the nearest whole number.
                 *numbers = line.0.map(|x| (x * by + ROUND).to_bits() as i16);
-                line.0 = numbers.map(|q| f32::from(q) * *scale);
+                *line = S::widened(numbers, *scale);
             }
         }
     }
@@ -109,7 +109,7 @@ mod tests {
     fn recall(known: &Known, token: u32) -> Option<Vec<f32>> {
         let mut to = rows(9.0);
         let [a, b] = &mut to;
-        known.recall(token, [a, b]).then(|| numbers(&to))
+        known.recall::<Portable>(token, [a, b]).then(|| numbers(&to))
     }
 
     #[test]

@@ -36,15 +36,13 @@ pub(super) enum Panels {
 }
 
 impl Panels {
+    /// Of floats, or of int8 within ±[`FITS`](super::dots::FITS).
     pub(super) fn new<S: Simd>(int8: bool) -> Self {
         match int8 {
             false => Self::Float(Vec::new()),
-            true => Self::Int8 {
-                quads: Vec::new(),
-                scale: Vec::new(),
-                sums: Vec::new(),
-                way: Way::of::<S>(false),
-            },
+            true => {
+                Self::Int8 { quads: Vec::new(), scale: Vec::new(), sums: Vec::new(), way: Way::of::<S>(true) }
+            }
         }
     }
 

@@ -29,6 +29,26 @@ pub(super) fn exp<S: Simd, const N: usize>(x: [S::F; N]) -> [S::F; N] {
     made
 }
 
+/// eˣ, relative error below 1e-4, for x up to 0; no less than e⁻⁶⁰. Of N vectors.
+///
+/// `2ⁿ · 2ᶠ` for the whole n nearest to x / ln 2; 2ᶠ by the cubic whose greatest relative error is least.
+#[inline(always)]
+fn coarse_exp<S: Simd, const N: usize>(x: [S::F; N]) -> [S::F; N] {
+    const P: [f32; 4] = [0.055_171_32, 0.242_611_33, 0.693_261_1, 0.999_928_05];
+    let log2e = S::splat(std::f32::consts::LOG2_E);
+    let (mut f, mut t) = (x, x);
+    for (f, t) in f.iter_mut().zip(&mut t) {
+        let x = S::max(*f, S::splat(LEAST));
+        *t = S::fma(x, log2e, S::splat(ROUND));
+        *f = S::fma(x, log2e, S::sub(S::splat(ROUND), *t));
+    }
+    let mut made = polynomial::<S, 4, N>(f, P);
+    for (p, t) in made.iter_mut().zip(&t) {
+        *p = S::scale2(*p, *t);
+    }
+    made
+}
+
 /// `x · Φ(x) = ½x (1 + erf(x / √2))`, absolute error below 4e-7 · |x|; of N vectors, each constant once for all.
 ///
 /// erf by the rational minimax approximation of Eigen (`generic_fast_erf_float`), which needs no exponential.
@@ -95,9 +115,10 @@ pub(super) fn layer_norm<S: Simd>(x: &[Line], weight: &[Line], eps: f32, to: &mu
     }
 }
 
-/// Every score becomes `e^(score - greatest)`; gives their sum. Scores to leave out are `f32::MIN`.
+/// Every score becomes `e^(score - greatest)`; gives their sum. Scores to leave out are `f32::MIN`. If they will be rounded
+/// to seven bits anyway, `coarse` ones do.
 #[inline(always)]
-pub(super) fn softmax<S: Simd>(scores: &mut [S::Floats]) -> f32 {
+pub(super) fn softmax<S: Simd>(scores: &mut [S::Floats], coarse: bool) -> f32 {
     let mut high = S::splat(f32::MIN);
     for score in scores.iter() {
         high = S::max(high, S::load(score));
@@ -106,7 +127,8 @@ pub(super) fn softmax<S: Simd>(scores: &mut [S::Floats]) -> f32 {
     let mut total = S::splat(0.0);
     // Rows are whole lines and whole panels: an even number of vectors.
     for [one, two] in scores.as_chunks_mut().0 {
-        let [e, f] = exp::<S, 2>([S::sub(S::load(one), high), S::sub(S::load(two), high)]);
+        let below = [S::sub(S::load(one), high), S::sub(S::load(two), high)];
+        let [e, f] = if coarse { coarse_exp::<S, 2>(below) } else { exp::<S, 2>(below) };
         total = S::add(total, S::add(e, f));
         S::store(one, e);
         S::store(two, f);
@@ -131,6 +153,16 @@ mod tests {
     }
 
     #[test]
+    fn a_coarse_exp_is_exp_to_four_digits() {
+        for i in -5999..=0 {
+            let x = i as f32 / 100.0;
+            let [[got, ..]] = coarse_exp::<Portable, 1>([[x; 4]]);
+            assert!((f64::from(got) / f64::from(x).exp() - 1.0).abs() < 1e-4, "{x}: {got}");
+        }
+        assert!(coarse_exp::<Portable, 1>([[f32::MIN; 4]])[0][0] < 1e-26);
+    }
+
+    #[test]
     fn gelu_is_x_times_the_normal_distribution() {
         // Φ by integrating the density (Simpson), in f64.
         let density = |x: f64| (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
@@ -148,9 +180,12 @@ mod tests {
 
     #[test]
     fn softmax_leaves_out_what_is_masked() {
-        let mut scores = [[1.0, 2.0, f32::MIN, 3.0], [0.5, f32::MIN, -1.0, 2.5]];
-        let sum = softmax::<Portable>(&mut scores);
-        assert!((scores.iter().flatten().sum::<f32>() - sum).abs() < 1e-6);
-        assert!(scores[0][3] == 1.0 && scores[0][2] < 1e-25 && scores[1][1] < 1e-25);
+        let scores = [[1.0, 2.0, f32::MIN, 3.0], [0.5, f32::MIN, -1.0, 2.5]];
+        for coarse in [false, true] {
+            let mut scores = scores;
+            let sum = softmax::<Portable>(&mut scores, coarse);
+            assert!((scores.iter().flatten().sum::<f32>() - sum).abs() < 1e-6);
+            assert!((scores[0][3] - 1.0).abs() < 1e-4 && scores[0][2] < 1e-25 && scores[1][1] < 1e-25);
+        }
     }
 }

@@ -132,7 +132,7 @@ impl<S: Simd> Dense<S> {
         let laid = rows.lay(S::ROWS, self.matrix.inputs());
         laid.fill(Line::ZERO);
         laid.iter_mut().zip(x).for_each(|(to, x)| *to = *x);
-        rows.settle::<S>(self.matrix.int8(), None);
+        rows.settle::<S>(self.matrix.int8());
         rows.settle_rest::<S>(self.matrix.int8());
         let stride = self.bias.len();
         let grid = made.lay(S::ROWS, stride * LINE);

@@ -24,9 +24,16 @@ pub(super) struct Rows {
 pub(super) struct Step {
     pub(super) step: f32,
     pub(super) low: f32,
-    /// `Σ u`.
+    /// `1 / step`.
+    scale: f32,
+    /// Added to a number of steps, it leaves u in the lowest bits.
+    zero: f32,
+    /// `Σ u` of shares.
     pub(super) total: f32,
 }
+
+/// What a row's range is at least, of the size of its numbers.
+const LEVEL: f32 = 1.0 / 16384.0;
 
 /// Some of the rows, whole blocks of them.
 pub(super) struct Part<'a> {
@@ -47,19 +54,28 @@ impl Rows {
         self.floats.get_mut(..size).unwrap_or_default()
     }
 
-    /// Quantises what was written, if it is for int8: each row from its least to its greatest, or all `within` a range
-    /// that is known to hold them.
+    /// Quantises what was written, if it is for int8, each row from its least to its greatest.
     #[inline(always)]
-    pub(super) fn settle<S: Simd>(&mut self, int8: bool, within: Option<(f32, f32)>) {
+    pub(super) fn settle<S: Simd>(&mut self, int8: bool) {
         match S::ROWS {
             _ if !int8 => {}
-            8 => self.settle_by::<S, 8>(within),
-            _ => self.settle_by::<S, 4>(within),
+            8 => self.settle_by::<S, 8>(false),
+            _ => self.settle_by::<S, 4>(false),
+        }
+    }
+
+    /// The same of numbers within 0 and 1, of which it also reckons [`Step::total`].
+    #[inline(always)]
+    pub(super) fn settle_shares<S: Simd>(&mut self, int8: bool) {
+        match S::ROWS {
+            _ if !int8 => {}
+            8 => self.settle_by::<S, 8>(true),
+            _ => self.settle_by::<S, 4>(true),
         }
     }
 
     #[inline(always)]
-    fn settle_by<S: Simd, const R: usize>(&mut self, within: Option<(f32, f32)>) {
+    fn settle_by<S: Simd, const R: usize>(&mut self, shares: bool) {
         let (depth, lines) = (self.width / 4, lines(self.width));
         if depth == 0 {
             return;
@@ -67,10 +83,12 @@ impl Rows {
         let blocks = self.quads.as_chunks_mut::<R>().0.chunks_exact_mut(depth);
         let rows = self.floats.chunks_exact(R * lines).zip(self.steps.as_chunks_mut::<R>().0);
         for ((rows, steps), block) in rows.zip(blocks).take(self.count / R) {
-            for (r, (row, step)) in rows.chunks_exact(lines).zip(steps).enumerate() {
-                let (low, high) = within.unwrap_or_else(|| ends::<S>(row));
-                *step = quantise::<S, R>(row, block, r, low, high);
+            let mut each: [&[Line]; R] = [&[]; R];
+            for ((slot, row), step) in each.iter_mut().zip(rows.chunks_exact(lines)).zip(&mut *steps) {
+                *slot = row;
+                *step = Step::between::<S>(if shares { (0.0, 1.0) } else { ends::<S>(row) });
             }
+            quantise::<S, R>(&each, steps, block, shares);
         }
     }
 
@@ -85,7 +103,7 @@ impl Rows {
         for ((rest, x), u) in rest.iter_mut().zip(first).zip(rounded) {
             *rest = *x - (step * f32::from(*u) + low);
         }
-        self.settle::<S>(int8, None);
+        self.settle::<S>(int8);
     }
 
     /// All rows as lines.
@@ -127,33 +145,54 @@ fn ends<S: Simd>(row: &[Line]) -> (f32, f32) {
     (-S::greatest(S::sub(S::splat(0.0), least)), S::greatest(most))
 }
 
-/// `u = round((x - low) / step)` with `step = (high - low) / 127`, to row r of a block.
+impl Step {
+    /// For a row from `low` to `high`: of 126 steps, so that what lies between is rounded to 0..=127.
+    #[inline(always)]
+    fn between<S: Simd>((low, high): (f32, f32)) -> Self {
+        // A row of nearly equal values would have its zero too far away. (`f32::max` is a call in WebAssembly.)
+        let least = 1e-30 + LEVEL * (low.abs() + high.abs());
+        let range = if high - low > least { high - low } else { least };
+        let (step, scale) = (range / 126.0, 126.0 / range);
+        // What the least number is rounded to, by what rounds all others: none of them can be less.
+        let rounded = S::fma(S::splat(low), S::splat(scale), S::splat(ROUND));
+        let least = S::greatest(rounded) - ROUND;
+        Self { step, scale, low: least * step, zero: ROUND - least, total: 0.0 }
+    }
+}
+
+/// `u = round(x / step) - round(low / step)` of R rows, to a block.
 #[inline(always)]
 fn quantise<S: Simd, const R: usize>(
-    row: &[Line],
+    rows: &[&[Line]; R],
+    steps: &mut [Step; R],
     block: &mut [[[u8; 4]; R]],
-    r: usize,
-    low: f32,
-    high: f32,
-) -> Step {
-    // A row of equal values has a range of zero; any range does for it. (`f32::max` is a call in WebAssembly.)
-    let range = if high - low > 1e-30 { high - low } else { 1e-30 };
-    let (scale, offset) = (S::splat(127.0 / range), S::splat(-low * (127.0 / range)));
-    let mut total = S::splat(0.0);
-    let round = S::splat(ROUND);
-    for (line, to) in row.iter().zip(block.as_chunks_mut::<{ LINE / 4 }>().0) {
-        let mut scaled = *line;
-        for x in vectors_mut::<S>(std::slice::from_mut(&mut scaled)) {
-            let u = S::fma(S::load(x), scale, offset);
-            let u = S::add(S::min(S::max(u, S::splat(0.0)), S::splat(127.0)), round);
-            total = S::add(total, S::sub(u, round));
-            S::store(x, u);
-        }
-        for (quad, to) in S::low_bytes(&scaled.0).as_chunks::<4>().0.iter().zip(to) {
-            to[r % R] = *quad;
-        }
+    shares: bool,
+) {
+    let mut terms = [[S::splat(0.0); 2]; R];
+    let mut totals = [S::splat(0.0); R];
+    for (terms, step) in terms.iter_mut().zip(&*steps) {
+        *terms = [S::splat(step.scale), S::splat(step.zero)];
     }
-    Step { step: range / 127.0, low, total: S::sum(total) }
+    for (i, block) in block.as_chunks_mut::<{ LINE / 4 }>().0.iter_mut().enumerate() {
+        let mut rounded = [Line::ZERO; R];
+        for (((rounded, row), [scale, zero]), total) in
+            rounded.iter_mut().zip(rows).zip(&terms).zip(&mut totals)
+        {
+            let Some(line) = row.get(i) else { continue };
+            let from = vectors::<S>(std::slice::from_ref(line));
+            for (to, x) in vectors_mut::<S>(std::slice::from_mut(rounded)).iter_mut().zip(from) {
+                let u = S::fma(S::load(x), *scale, *zero);
+                S::store(to, u);
+                if shares {
+                    *total = S::add(*total, S::sub(u, S::splat(ROUND)));
+                }
+            }
+        }
+        *block = S::quads(&rounded);
+    }
+    for (step, total) in steps.iter_mut().zip(totals) {
+        step.total = S::sum(total);
+    }
 }
 
 #[cfg(test)]
@@ -162,36 +201,47 @@ mod tests {
     use crate::fused::simd::Portable;
     use proptest::prelude::*;
 
-    fn one(values: &[f32], within: Option<(f32, f32)>) -> (Vec<u8>, Step) {
+    fn one(values: &[f32], shares: bool) -> (Vec<u8>, Step) {
         let mut rows = Rows::default();
         let laid = bytemuck::must_cast_slice_mut::<Line, f32>(rows.lay(BLOCK, values.len()));
         laid.iter_mut().zip(values).for_each(|(to, x)| *to = *x);
-        rows.settle::<Portable>(true, within);
+        match shares {
+            true => rows.settle_shares::<Portable>(true),
+            false => rows.settle::<Portable>(true),
+        }
         let bytes = rows.all().quads.iter().step_by(Portable::ROWS).flatten().copied();
         (bytes.take(values.len()).collect(), rows.steps()[0])
     }
 
     proptest! {
         #[test]
-        fn a_quantised_value_is_within_half_a_step(values in prop::collection::vec(-1e3f32..1e3, 32)) {
-            let (bytes, Step { step, low, total }) = one(&values, None);
+        fn a_quantised_value_is_within_half_a_step(
+            values in prop::collection::vec(-1e3f32..1e3, 32),
+            around in prop::sample::select(vec![0.0f32, 1e3, -1e6]),
+        ) {
+            let values: Vec<f32> = values.iter().map(|x| x + around).collect();
+            let (bytes, Step { step, low, .. }) = one(&values, false);
             for (value, u) in values.iter().zip(&bytes) {
                 prop_assert!(*u <= 127);
-                prop_assert!((value - (step * f32::from(*u) + low)).abs() <= 0.502 * step, "{value}");
+                let off = (f64::from(*value) - (f64::from(step) * f64::from(*u) + f64::from(low))).abs();
+                prop_assert!(off <= f64::from(0.502 * step + 1e-6 * value.abs()), "{value}: {off}, {step}");
             }
+        }
+
+        #[test]
+        fn shares_are_added_up(values in prop::collection::vec(0f32..=1.0, 32)) {
+            let (bytes, Step { total, low, .. }) = one(&values, true);
+            prop_assert_eq!(low, 0.0);
             prop_assert_eq!(total, bytes.iter().map(|u| f32::from(*u)).sum::<f32>());
         }
     }
 
     #[test]
     fn a_row_of_equal_values_is_kept() {
-        let (bytes, Step { step, low, .. }) = one(&[2.5; 16], None);
-        assert!(bytes.iter().all(|u| (step * f32::from(*u) + low - 2.5).abs() < 1e-6));
-    }
-
-    #[test]
-    fn a_known_range_is_kept() {
-        let (bytes, Step { low, step, .. }) = one(&[0.5; 16], Some((0.0, 1.0)));
-        assert_eq!((low, step, bytes[0]), (0.0, 1.0 / 127.0, 64));
+        for value in [2.5, -1e6, 0.0, 1e-20] {
+            let (bytes, Step { step, low, .. }) = one(&[value; 16], false);
+            let off = bytes.iter().map(|u| (step * f32::from(*u) + low - value).abs()).fold(0.0, f32::max);
+            assert!(off <= 1e-6 * value.abs() + 1e-30, "{value}: {off}");
+        }
     }
 }

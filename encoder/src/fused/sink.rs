@@ -38,14 +38,14 @@ pub(super) struct Scores<'a> {
     pub(super) first_panel: usize,
 }
 
-/// A block's mix of one head's values, divided by what the row's shares add up to.
+/// A block's mix of one head's values, each row times `by`: one over what its shares add up to.
 pub(super) struct Mix<'a> {
     pub(super) grid: &'a mut [Line],
     pub(super) stride: usize,
     /// Where the head begins in a row, and how many lines it takes.
     pub(super) start: usize,
     pub(super) size: usize,
-    pub(super) totals: [f32; BLOCK],
+    pub(super) by: [f32; BLOCK],
 }
 
 /// Rows of `stride` lines from row `first` on, each from where `panel` lies in it.
@@ -135,9 +135,9 @@ impl<S: Simd> Sink<S> for Mix<'_> {
     #[inline(always)]
     fn take<const R: usize>(&mut self, first: usize, panel: usize, tile: &[[S::F; 2]; R]) {
         let vectors = LINE / S::LANES;
-        let totals = self.totals.get(first..).unwrap_or_default();
-        for (r, (product, total)) in tile.iter().zip(totals).enumerate() {
-            let by = S::splat(1.0 / total);
+        let each = self.by.get(first..).unwrap_or_default();
+        for (r, (product, by)) in tile.iter().zip(each).enumerate() {
+            let by = S::splat(*by);
             let head = ((first + r) * self.stride + self.start) * vectors;
             let end = head + self.size * vectors;
             let here = (head + 2 * panel).min(end)..(head + 2 * panel + 2).min(end);

@@ -81,6 +81,35 @@ pub(super) trait Simd: Copy + 'static {
     fn to_float(x: Self::I) -> Self::F;
     /// Whole numbers within ±127 as bytes, of floats that [`ROUND`] was added to.
     fn low_bytes(x: &[f32; LINE]) -> [u8; LINE];
+    /// The same of R rows, four bytes of each row at a time; whole numbers from 0 on.
+    #[inline(always)]
+    fn quads<const R: usize>(rows: &[Line; R]) -> [[[u8; 4]; R]; LINE / 4] {
+        let mut quads = [[[0; 4]; R]; LINE / 4];
+        for (r, row) in rows.iter().enumerate() {
+            for (quads, quad) in quads.iter_mut().zip(Self::low_bytes(&row.0).as_chunks().0) {
+                quads[r % R] = *quad;
+            }
+        }
+        quads
+    }
+
+    /// The lowest bytes of four rows, number by number.
+    #[inline(always)]
+    fn by_number(rows: &[Line; 4]) -> [[u8; 4]; LINE] {
+        let mut numbers = [[0; 4]; LINE];
+        for (r, row) in rows.iter().enumerate() {
+            for (number, byte) in numbers.iter_mut().zip(Self::low_bytes(&row.0)) {
+                number[r % 4] = byte;
+            }
+        }
+        numbers
+    }
+
+    /// `x · scale`.
+    #[inline(always)]
+    fn widened(x: &[i16; LINE], scale: f32) -> Line {
+        Line(x.map(|x| f32::from(x) * scale))
+    }
 
     #[inline(always)]
     fn absolute(x: Self::F) -> Self::F {

@@ -8,8 +8,8 @@
 use std::arch::wasm32::*;
 use std::hint::black_box;
 
-use super::Simd;
-use crate::fused::lines::LINE;
+use super::{ROUND, Simd};
+use crate::fused::lines::{LINE, Line};
 
 /// `simd128` with `relaxed-simd`.
 #[derive(Debug, Clone, Copy)]
@@ -157,5 +157,54 @@ impl Simd for Wasm {
         // SAFETY: the reference is to 16 writable bytes.
         unsafe { v128_store(out.as_mut_ptr().cast(), bytes) };
         out
+    }
+
+    #[inline(always)]
+    fn by_number(rows: &[Line; 4]) -> [[u8; 4]; LINE] {
+        let mut numbers = [[0; 4]; LINE];
+        let byte = i32x4_splat(0xff);
+        for (i, numbers) in numbers.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            let mut bytes = i32x4_splat(0);
+            for (r, row) in (0u32..).zip(rows) {
+                let Some(row) = row.0.as_chunks::<4>().0.get(i) else { continue };
+                bytes = v128_or(bytes, i32x4_shl(v128_and(Self::load(row), byte), 8 * r));
+            }
+            // SAFETY: the reference is to 16 writable bytes.
+            unsafe { v128_store(numbers.as_mut_ptr().cast(), bytes) };
+        }
+        numbers
+    }
+
+    // The compiler converts one number after the other.
+    #[inline(always)]
+    fn widened(x: &[i16; LINE], scale: f32) -> Line {
+        let mut out = Line::ZERO;
+        for (to, x) in out.0.as_chunks_mut::<4>().0.iter_mut().zip(x.as_chunks::<4>().0) {
+            // SAFETY: the reference is to 8 readable bytes.
+            let x = unsafe { i32x4_load_extend_i16x4(x.as_ptr()) };
+            Self::store(to, f32x4_mul(f32x4_convert_i32x4(x), f32x4_splat(scale)));
+        }
+        out
+    }
+
+    // Four rows at a time: byte r of each place is row r's, so one shuffle lays the rows one after the other. No masks: above
+    // the bytes that are wanted, all floats have the same bits, which are taken off the sum of all four.
+    #[inline(always)]
+    fn quads<const R: usize>(rows: &[Line; R]) -> [[[u8; 4]; R]; LINE / 4] {
+        const ABOVE: u32 = ROUND.to_bits().wrapping_mul(0x0101_0101);
+        let order = i8x16(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+        let mut quads = [[[0; 4]; R]; LINE / 4];
+        for (i, quads) in quads.iter_mut().enumerate() {
+            for (rows, quads) in rows.as_chunks::<4>().0.iter().zip(quads.as_chunks_mut::<4>().0) {
+                let mut bytes = i32x4_splat(ABOVE.wrapping_neg() as i32);
+                for (r, row) in (0u32..).zip(rows) {
+                    let Some(numbers) = row.0.as_chunks::<4>().0.get(i) else { continue };
+                    bytes = i32x4_add(bytes, i32x4_shl(Self::load(numbers), 8 * r));
+                }
+                // SAFETY: the reference is to 16 writable bytes.
+                unsafe { v128_store(quads.as_mut_ptr().cast(), i8x16_relaxed_swizzle(bytes, order)) };
+            }
+        }
+        quads
     }
 }

@@ -28,6 +28,10 @@ pub use crate::convert::{Precision, convert};
 pub use crate::fused::file::checksum;
 pub use crate::text::excerpt;
 
+/// How embeddings are reckoned: another number wherever the same files give other ones than before, in the last digits too.
+/// Who keeps embeddings keeps it beside them.
+pub const REVISION: u8 = 1;
+
 /// A loaded encoder: `text → tokens (capped) → model → unit vector`. Threads may share it.
 pub struct Encoder {
     reader: Reader,

@@ -83,7 +83,7 @@ fn a_readout_that_is_neither_there_nor_not_is_a_sentence() {
     let why = refused(|m| say(m, "readout", "wide"));
     assert!(why.contains("`readout: wide`, which is neither True nor False"), "{why}");
     let why = refused(|m| say(m, "readout", "False"));
-    assert!(why.contains("pooled.centre is [1280] and should be [128]"), "{why}");
+    assert!(why.contains("pooled.centre is [992] and should be [128]"), "{why}");
 }
 
 #[test]

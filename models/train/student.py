@@ -33,7 +33,7 @@ class Shape:
     layers: int = 3
     hidden: int = 128
     heads: int = 2
-    intermediate: int = 256
+    intermediate: int = 160
     local_attention: int = 64
     global_every: int = 2
     positions: int = 512
@@ -48,6 +48,7 @@ class Shape:
 
 
 SHAPES = {
+    "wide": Shape(intermediate=256),  # what small shrinks from and base grows from
     "small": Shape(),
     "base": Shape(hidden=256, heads=4, intermediate=384, embedding_rank=256, head=1024),
 }
@@ -131,6 +132,10 @@ class Student(nn.Module):
 
     def pool(self, ids: torch.Tensor, groups: Groups) -> torch.Tensor:
         """[texts, shape.pooled]: means over each text's tokens."""
+        return torch.cat([self._mean(part, ids, groups) for part in self.numbers(ids, groups)], -1)
+
+    def numbers(self, ids: torch.Tensor, groups: Groups) -> list[torch.Tensor]:
+        """What is pooled, [tokens, width] each: of each layer attention's mix and the gated numbers, then the last norm's."""
         encoder = self.encoder
         embeddings = encoder["embeddings"]
         x = embeddings["tok_embeddings"](ids)
@@ -151,7 +156,7 @@ class Student(nn.Module):
             gated = _in_seven_bits(gated) if self.training else gated
             x = x + _linear(gated, layer["mlp"]["Wo"]).float()
             seen += [mixed.float(), gated]
-        return torch.cat([self._mean(part, ids, groups) for part in (*seen, encoder["final_norm"](x))], -1)
+        return [*seen, encoder["final_norm"](x)]
 
     def _masks(self, ids: torch.Tensor, groups: Groups) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """What is added to the scores, (global, local), a [texts, 1, 1 or length, length] for each group."""

@@ -16,12 +16,14 @@ import export
 import grow
 import judge
 import readout
+import shrink
 import teacher
 import variants
 from student import SHAPES, Student
 
 HERE = Path(__file__).parent
 CHARS = 600  # texts are cut here before they are tokenised
+SEEN = 20_000  # texts on which it is measured what each inner channel does
 
 
 def arguments() -> argparse.Namespace:
@@ -45,7 +47,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--variants", type=int, default=0, help="and on so many made from them, see variants.py")
     parser.add_argument("--start", type=Path, nargs="+", help="start from the mean of these exported model.onnx of the same size")
     parser.add_argument("--readout", type=int, default=0, help="then fit the readout by itself for so many steps")
-    parser.add_argument("--grow", type=Path, help="start from this checkpoint of a --size small, half as wide")
+    parser.add_argument("--shrink", type=Path, help="start from this exported model.onnx of a --size wide, with fewer inner channels")
+    parser.add_argument("--grow", type=Path, help="start from this checkpoint of a --size wide, half as wide as base")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -82,8 +85,12 @@ def main() -> None:
     student = Student(SHAPES[options.size], len(tokenizer))
     if options.start:
         export.load_mean(student, options.start)
+    elif options.shrink:
+        wide = Student(SHAPES["wide"], len(tokenizer))
+        export.load_onnx(wide, options.shrink)
+        shrink.shrink(wide, student, corpus.token_ids(tokenizer, texts[:SEEN], options.cap))
     elif options.grow:
-        small = Student(SHAPES["small"], len(tokenizer))
+        small = Student(SHAPES["wide"], len(tokenizer))
         small.load_state_dict(torch.load(options.grow)["student"])
         grow.grow(small, student)
     else:

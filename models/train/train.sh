@@ -1,5 +1,5 @@
 #!/bin/sh
-# train.sh DATA [options of train.py]: from the corpus to the files in ../dragoman-small.
+# train.sh DATA [options of train.py]: one training, from the corpus to a folder of files.
 # Threads that wait without spinning: spinning is slow on a shared machine.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

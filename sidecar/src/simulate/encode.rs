@@ -9,7 +9,7 @@ use dragoman_core::context::Context;
 use dragoman_core::learner::Base;
 use dragoman_core::request::{Api, PromptRequest, RequestFacts, parse};
 use dragoman_core::signals::{Heads, SignalModel, SignalRules, Signals};
-use dragoman_encoder::Encoder;
+use dragoman_encoder::{Encoder, REVISION};
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -94,7 +94,7 @@ impl EncoderFiles {
     }
 
     fn key(&self, max_tokens: usize) -> [u8; 32] {
-        hash(&[&self.model, &self.tokenizer, &(max_tokens as u64).to_le_bytes()])
+        hash(&[&self.model, &self.tokenizer, &(max_tokens as u64).to_le_bytes(), &[REVISION]])
     }
 }
 

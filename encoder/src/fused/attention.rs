@@ -175,7 +175,7 @@ impl Attention<'_> {
             self.mask(first + r, &seen, bytemuck::must_cast_slice_mut(row));
             *total = softmax::<S>(vectors_mut::<S>(row), int8);
         }
-        // Softmax leaves 1 at a row's greatest score.
+        // Softmax leaves 1 at a row's greatest score, a ten-thousandth more at most.
         scratch.scores.settle_shares::<S>(int8);
         if int8 {
             // What the rounded shares add up to.

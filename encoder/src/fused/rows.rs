@@ -155,8 +155,8 @@ impl Step {
         let (step, scale) = (range / 126.0, 126.0 / range);
         // What the least number is rounded to, by what rounds all others: none of them can be less.
         let rounded = S::fma(S::splat(low), S::splat(scale), S::splat(ROUND));
-        let least = S::greatest(rounded) - ROUND;
-        Self { step, scale, low: least * step, zero: ROUND - least, total: 0.0 }
+        let low = S::greatest(rounded) - ROUND;
+        Self { step, scale, low: low * step, zero: ROUND - low, total: 0.0 }
     }
 }
 

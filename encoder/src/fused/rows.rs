@@ -57,20 +57,21 @@ impl Rows {
     /// Quantises what was written, if it is for int8, each row from its least to its greatest.
     #[inline(always)]
     pub(super) fn settle<S: Simd>(&mut self, int8: bool) {
-        match S::ROWS {
-            _ if !int8 => {}
-            8 => self.settle_by::<S, 8>(false),
-            _ => self.settle_by::<S, 4>(false),
-        }
+        self.settle_as::<S>(int8, false);
     }
 
     /// The same of numbers within 0 and 1, of which it also reckons [`Step::total`].
     #[inline(always)]
     pub(super) fn settle_shares<S: Simd>(&mut self, int8: bool) {
+        self.settle_as::<S>(int8, true);
+    }
+
+    #[inline(always)]
+    fn settle_as<S: Simd>(&mut self, int8: bool, shares: bool) {
         match S::ROWS {
             _ if !int8 => {}
-            8 => self.settle_by::<S, 8>(true),
-            _ => self.settle_by::<S, 4>(true),
+            8 => self.settle_by::<S, 8>(shares),
+            _ => self.settle_by::<S, 4>(shares),
         }
     }
 

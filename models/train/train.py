@@ -90,9 +90,9 @@ def main() -> None:
         export.load_onnx(wide, options.shrink)
         shrink.shrink(wide, student, corpus.token_ids(tokenizer, texts[:SEEN], options.cap))
     elif options.grow:
-        small = Student(SHAPES["wide"], len(tokenizer))
-        small.load_state_dict(torch.load(options.grow)["student"])
-        grow.grow(small, student)
+        wide = Student(SHAPES["wide"], len(tokenizer))
+        wide.load_state_dict(torch.load(options.grow)["student"])
+        grow.grow(wide, student)
     else:
         student.start_from(teacher.cached(options.cache / "tokens.npy", lambda: teacher.Teacher().token_vectors()))
     if options.steps or options.readout:

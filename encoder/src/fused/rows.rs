@@ -24,10 +24,6 @@ pub(super) struct Rows {
 pub(super) struct Step {
     pub(super) step: f32,
     pub(super) low: f32,
-    /// `1 / step`.
-    scale: f32,
-    /// Added to a number of steps, it leaves u in the lowest bits.
-    zero: f32,
     /// `Σ u` of shares.
     pub(super) total: f32,
 }
@@ -85,11 +81,16 @@ impl Rows {
         let rows = self.floats.chunks_exact(R * lines).zip(self.steps.as_chunks_mut::<R>().0);
         for ((rows, steps), block) in rows.zip(blocks).take(self.count / R) {
             let mut each: [&[Line]; R] = [&[]; R];
-            for ((slot, row), step) in each.iter_mut().zip(rows.chunks_exact(lines)).zip(&mut *steps) {
-                *slot = row;
-                *step = Step::between::<S>(if shares { (0.0, 1.0) } else { ends::<S>(row) });
+            let mut terms = [[S::splat(0.0); 2]; R];
+            let slots = each.iter_mut().zip(&mut terms).zip(&mut *steps);
+            for (row, ((each, terms), step)) in rows.chunks_exact(lines).zip(slots) {
+                *each = row;
+                (*step, *terms) = Step::between::<S>(if shares { (0.0, 1.0) } else { ends::<S>(row) });
             }
-            quantise::<S, R>(&each, steps, block, shares);
+            let totals = quantise::<S, R>(&each, &terms, block, shares);
+            for (step, total) in steps.iter_mut().zip(totals) {
+                step.total = S::sum(total);
+            }
         }
     }
 
@@ -147,37 +148,34 @@ fn ends<S: Simd>(row: &[Line]) -> (f32, f32) {
 }
 
 impl Step {
-    /// For a row from `low` to `high`: of 126 steps, so that what lies between is rounded to 0..=127.
+    /// For a row from `low` to `high`: of 126 steps, so that what lies between is rounded to 0..=127. And what a number is
+    /// multiplied with, and what is added then, to leave u in the lowest bits.
     #[inline(always)]
-    fn between<S: Simd>((low, high): (f32, f32)) -> Self {
+    fn between<S: Simd>((low, high): (f32, f32)) -> (Self, [S::F; 2]) {
         // A row of nearly equal values would have its zero too far away. (`f32::max` is a call in WebAssembly.)
         let least = 1e-30 + LEVEL * (low.abs() + high.abs());
         let range = if high - low > least { high - low } else { least };
-        let (step, scale) = (range / 126.0, 126.0 / range);
+        let (step, scale) = (range / 126.0, S::splat(126.0 / range));
         // What the least number is rounded to, by what rounds all others: none of them can be less.
-        let rounded = S::fma(S::splat(low), S::splat(scale), S::splat(ROUND));
+        let rounded = S::fma(S::splat(low), scale, S::splat(ROUND));
         let low = S::greatest(rounded) - ROUND;
-        Self { step, scale, low: low * step, zero: ROUND - low, total: 0.0 }
+        (Self { step, low: low * step, total: 0.0 }, [scale, S::splat(ROUND - low)])
     }
 }
 
-/// `u = round(x / step) - round(low / step)` of R rows, to a block.
+/// `u = round(x / step) - round(low / step)` of R rows, to a block; of shares it adds up each row's.
 #[inline(always)]
 fn quantise<S: Simd, const R: usize>(
     rows: &[&[Line]; R],
-    steps: &mut [Step; R],
+    terms: &[[S::F; 2]; R],
     block: &mut [[[u8; 4]; R]],
     shares: bool,
-) {
-    let mut terms = [[S::splat(0.0); 2]; R];
+) -> [S::F; R] {
     let mut totals = [S::splat(0.0); R];
-    for (terms, step) in terms.iter_mut().zip(&*steps) {
-        *terms = [S::splat(step.scale), S::splat(step.zero)];
-    }
     for (i, block) in block.as_chunks_mut::<{ LINE / 4 }>().0.iter_mut().enumerate() {
         let mut rounded = [Line::ZERO; R];
         for (((rounded, row), [scale, zero]), total) in
-            rounded.iter_mut().zip(rows).zip(&terms).zip(&mut totals)
+            rounded.iter_mut().zip(rows).zip(terms).zip(&mut totals)
         {
             let Some(line) = row.get(i) else { continue };
             let from = vectors::<S>(std::slice::from_ref(line));
@@ -191,9 +189,7 @@ fn quantise<S: Simd, const R: usize>(
         }
         *block = S::quads(&rounded);
     }
-    for (step, total) in steps.iter_mut().zip(totals) {
-        step.total = S::sum(total);
-    }
+    totals
 }
 
 #[cfg(test)]
@@ -230,9 +226,12 @@ mod tests {
         }
 
         #[test]
-        fn shares_are_added_up(values in prop::collection::vec(0f32..=1.0, 32)) {
-            let (bytes, Step { total, low, .. }) = one(&values, true);
-            prop_assert_eq!(low, 0.0);
+        fn shares_have_the_steps_from_0_to_1_and_are_added_up(values in prop::collection::vec(0f32..=1.0, 32)) {
+            let (bytes, Step { total, low, step }) = one(&values, true);
+            prop_assert_eq!((low, step), (0.0, 1.0 / 126.0));
+            for (value, u) in values.iter().zip(&bytes) {
+                prop_assert!((value - step * f32::from(*u)).abs() <= 0.502 * step, "{value}");
+            }
             prop_assert_eq!(total, bytes.iter().map(|u| f32::from(*u)).sum::<f32>());
         }
     }

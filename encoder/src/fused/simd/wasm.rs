@@ -145,12 +145,11 @@ impl Simd for Wasm {
 
     #[inline(always)]
     fn low_bytes(x: &[f32; LINE]) -> [u8; LINE] {
-        // The bytes of four vectors beside each other, then in order. Not by narrowing, of which the compiler makes clamps
-        // and shuffles, and with few constants, because V8 makes them anew each time.
-        let (byte, mut bytes) = (i32x4_splat(0xff), i32x4_splat(0));
-        for (i, quarter) in (0u32..).zip(x.as_chunks::<4>().0) {
-            bytes = v128_or(bytes, i32x4_shl(v128_and(Self::load(quarter), byte), 8 * i));
-        }
+        // Not by narrowing, of which the compiler makes clamps and shuffles.
+        let bytes = match x.as_chunks::<4>().0 {
+            [a, b, c, d] => interleaved([a, b, c, d]),
+            _ => Self::zero(),
+        };
         let order = i8x16(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
         let bytes = i8x16_relaxed_swizzle(bytes, order);
         let mut out = [0; LINE];
@@ -162,13 +161,8 @@ impl Simd for Wasm {
     #[inline(always)]
     fn by_number(rows: &[Line; 4]) -> [[u8; 4]; LINE] {
         let mut numbers = [[0; 4]; LINE];
-        let byte = i32x4_splat(0xff);
         for (i, numbers) in numbers.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            let mut bytes = i32x4_splat(0);
-            for (r, row) in (0u32..).zip(rows) {
-                let Some(row) = row.0.as_chunks::<4>().0.get(i) else { continue };
-                bytes = v128_or(bytes, i32x4_shl(v128_and(Self::load(row), byte), 8 * r));
-            }
+            let bytes = interleaved([0, 1, 2, 3].map(|r| &rows[r].0.as_chunks::<4>().0[i % 4]));
             // SAFETY: the reference is to 16 writable bytes.
             unsafe { v128_store(numbers.as_mut_ptr().cast(), bytes) };
         }
@@ -207,4 +201,15 @@ impl Simd for Wasm {
         }
         quads
     }
+}
+
+/// The lowest bytes of four vectors: in each place those of its four numbers. With few constants, because V8 makes them anew
+/// each time.
+#[inline(always)]
+fn interleaved(vectors: [&[f32; 4]; 4]) -> v128 {
+    let (byte, mut bytes) = (i32x4_splat(0xff), i32x4_splat(0));
+    for (i, x) in (0u32..).zip(vectors) {
+        bytes = v128_or(bytes, i32x4_shl(v128_and(Wasm::load(x), byte), 8 * i));
+    }
+    bytes
 }

@@ -112,6 +112,12 @@ impl Context {
         &self.0
     }
 
+    /// The embedding, `[D]`; `None` where the encoder did not answer.
+    pub fn embedding(&self) -> Option<&[f32]> {
+        let (embedding, rest) = self.0.split_at_checked(self.0.len().checked_sub(SIGNALS + META)?)?;
+        rest.get(SIGNALS + HAS_EMBEDDING).is_some_and(|has| *has > 0.0).then_some(embedding)
+    }
+
     /// Little-endian f16, two bytes a number.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()
@@ -253,6 +259,9 @@ mod tests {
         assert_eq!(x.values()[4 + 15], 1.0, "code");
         assert_eq!(x.values()[4 + SIGNALS + BIAS], 1.0, "bias");
         assert_eq!(x.values()[4 + SIGNALS + 1], 0.0, "has_embedding");
+        assert_eq!(x.embedding(), None);
+        let x = Context::new(Some(&[0.0, 0.5, 0.0, 0.0]), 4, &signals, &RequestFacts::default());
+        assert_eq!(x.embedding(), Some(&[0.0, 0.5, 0.0, 0.0][..]));
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! Fits the kernel features to the prompts that really come: their centre, their spread and landmarks among them.
+//! Fits the kernel features to the prompts that really come: the directions in which they differ, their centre, their
+//! spread and landmarks among them.
 #![allow(clippy::indexing_slicing)] // matrices by row: every index is below its dimension by its loop
 
 use std::ops::Range;
 
 use super::Base;
 use super::cholesky::{Cholesky, triangle};
+use super::components::leading;
 use crate::context::{Context, FORM};
 use crate::policy::{Landmarks, kernel};
 
@@ -19,8 +21,10 @@ const UNSEEN_DEVIATION: f64 = 0.25;
 const JITTER: f64 = 1e-3;
 /// Lloyd's algorithm's rounds.
 const ROUNDS: usize = 8;
-/// Prompts that landmarks are fitted to, at most.
+/// Prompts that all is fitted to, at most.
 const SAMPLE: usize = 1024;
+/// Prompts it takes for each component to find the traffic's own: of fewer they are mostly chance, and the encoder's serve.
+const PROMPTS_PER_COMPONENT: usize = 8;
 
 /// At most `dimensions` features. `None` without contexts, or if a number is not finite.
 pub(super) fn fit(base: &Base, contexts: &[&Context], dimensions: usize) -> Option<Landmarks> {
@@ -28,6 +32,8 @@ pub(super) fn fit(base: &Base, contexts: &[&Context], dimensions: usize) -> Opti
     let count = dimensions.saturating_sub(linear + 1);
     let step = contexts.len().div_ceil(SAMPLE).max(1);
     let sample: Vec<&Context> = contexts.iter().step_by(step).copied().collect();
+    let own = of_traffic(base, &sample);
+    let base = own.as_ref().unwrap_or(base);
     let raw: Vec<Vec<f32>> = sample.iter().map(|x| base.projection.apply(x.values())).collect();
     let (center, scale) = standardise(&raw, base.embedding, linear)?;
     let projection = base.projection.rescaled(&center, &scale)?;
@@ -37,6 +43,17 @@ pub(super) fn fit(base: &Base, contexts: &[&Context], dimensions: usize) -> Opti
     let landmarks = cluster(&points, count.min(points.len()));
     let whitening = whiten(&landmarks, compared)?;
     Landmarks::new(projection, linear, landmarks, whitening)
+}
+
+/// P with the principal components of these prompts' embeddings in the place of the encoder's; `None` where there are
+/// too few of them, or they differ too little.
+fn of_traffic(base: &Base, sample: &[&Context]) -> Option<Base> {
+    let points: Vec<&[f32]> = sample.iter().filter_map(|x| x.embedding()).collect();
+    if points.len() < PROMPTS_PER_COMPONENT * base.embedding {
+        return None;
+    }
+    let (mean, components) = leading(&points, base.embedding)?;
+    Base::from_components(&mean, &components)
 }
 
 /// Per row of P: its mean and what to multiply by. The embedding's rows share one factor, so that leading components

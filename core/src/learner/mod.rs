@@ -8,6 +8,7 @@ mod arm;
 mod budgets;
 mod checkpoint;
 mod cholesky;
+mod components;
 mod evidence;
 mod fit;
 mod lowrank;

@@ -35,6 +35,30 @@ fn a_learner_has_at_most_as_many_features_as_dimensions() {
     }
 }
 
+/// Three numbers of embedding, the encoder's one component along the first, traffic that differs along the third alone.
+fn off_the_components(count: usize) -> (Base, Vec<Arc<Context>>) {
+    let base = Base::from_components(&[0.0; 3], &[1.0, 0.0, 0.0]).unwrap();
+    let x = |i| {
+        let embedding = [0.2, 0.1, (i % 11) as f32 / 11.0];
+        Arc::new(Context::new(Some(&embedding), 3, &Signals::default(), &RequestFacts::default()))
+    };
+    (base, (0..count).map(x).collect())
+}
+
+#[test]
+fn prompts_are_told_apart_in_the_directions_in_which_the_traffic_differs_once_there_are_enough_of_them() {
+    let direction = |count| {
+        let (base, contexts) = off_the_components(count);
+        let contexts: Vec<&Context> = contexts.iter().map(AsRef::as_ref).collect();
+        let landmarks = fit(&base, &contexts, 12).unwrap();
+        let row = landmarks.projection().values()[..3].to_vec();
+        let length = row.iter().map(|v| v * v).sum::<f32>().sqrt();
+        row.iter().map(|v| (v / length).abs()).collect::<Vec<f32>>()
+    };
+    assert!(direction(7)[0] > 0.999, "fewer than eight for the one component: the encoder's stays");
+    assert!(direction(8)[2] > 0.999, "the traffic's own");
+}
+
 #[test]
 fn fitting_to_the_same_prompts_gives_the_same_bits() {
     assert_eq!(fitted(&prompts(300), 15), fitted(&prompts(300), 15));

@@ -65,9 +65,7 @@ fn orthonormalise(rows: &mut [Vec<f32>]) -> Option<()> {
             row.iter_mut().zip(other).for_each(|(v, o)| *v -= part * o);
         }
         let left = dot(row, row).sqrt();
-        // Written so that what is not a number is nothing either.
-        let something = left > NOTHING * length;
-        if !something {
+        if left <= NOTHING * length || !left.is_finite() {
             return None;
         }
         row.iter_mut().for_each(|v| *v /= left);

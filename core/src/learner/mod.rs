@@ -37,7 +37,7 @@ use memory::{Memory, Observed};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Learner {
     config: LearnerConfig,
-    /// P before it is scaled to the prompts seen.
+    /// P as the encoder gives it, before it is fitted to the prompts seen.
     base: Base,
     features: Features,
     /// The one of [`FORM_WEIGHTS`] that the features have.

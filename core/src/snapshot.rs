@@ -23,14 +23,17 @@ use serde::{Deserialize, Serialize};
 use crate::config::{DecisionRule, Routing};
 use crate::guard::split::Split;
 use crate::learner::Pace;
-use crate::policy::{ArmParams, Factor, Features, packed_len, packed_panel};
+use crate::policy::{ArmParams, Curve, Factor, Features, packed_len, packed_panel};
 use crate::signals::{SignalModel, SignalRules};
 
 /// Version of this format. A filter refuses any other.
-pub const SCHEMA: u32 = 4;
+pub const SCHEMA: u32 = 5;
 
 /// Larger blobs are refused unread (an Envoy HTTP call is capped at about 32 MiB).
 pub const MAX_BYTES: usize = 32 << 20;
+
+/// In the place of a curve's mean where there is no curve.
+const STRAIGHT: f32 = 0.0;
 
 const MAGIC: &[u8; 8] = b"DRAGOMAN";
 const HEADER: usize = MAGIC.len() + ed25519_dalek::SIGNATURE_LENGTH;
@@ -78,6 +81,8 @@ pub struct Snapshot {
     factor: Vec<f32>,
     /// One number a route where factors are low-rank, which they are for the whole context; else none.
     prior: Vec<f32>,
+    /// The mean reward that each route's curve goes through; [`STRAIGHT`] for none.
+    curve: Vec<f32>,
     canary: Option<Canary>,
 }
 
@@ -99,12 +104,19 @@ pub struct RouteParams {
     pub length: Vec<f32>,
     /// A triangle in kernel features, low-rank in the whole context.
     pub factor: Factor<Vec<f32>>,
+    /// Of routes that one difficulty moves.
+    pub curve: Option<Curve>,
 }
 
 impl RouteParams {
     /// To score with.
     pub fn params(&self) -> ArmParams<'_> {
-        ArmParams { theta: &self.theta, length: &self.length, factor: self.factor.as_slices() }
+        ArmParams {
+            theta: &self.theta,
+            length: &self.length,
+            factor: self.factor.as_slices(),
+            curve: self.curve,
+        }
     }
 }
 
@@ -120,6 +132,7 @@ impl Snapshot {
             theta: gather(|r| &r.theta),
             length: gather(|r| &r.length),
             factor: gather(|r| r.factor.numbers()),
+            curve: routes.iter().map(|r| r.curve.map_or(STRAIGHT, Curve::mean)).collect(),
             prior: routes.iter().filter_map(|r| r.factor.prior()).collect(),
             meta,
             features,
@@ -192,7 +205,8 @@ impl Snapshot {
             Features::Landmarks(_) => Factor::Triangle(numbers),
             Features::Whole(_) => Factor::LowRank { rows: numbers, prior: *self.prior.get(index)? },
         };
-        Some(ArmParams { theta: row(&self.theta, k)?, length: row(&self.length, k)?, factor })
+        let curve = Curve::through(*self.curve.get(index)?);
+        Some(ArmParams { theta: row(&self.theta, k)?, length: row(&self.length, k)?, factor, curve })
     }
 
     /// Numbers of each route's factor. A low-rank one has any number of whole panels.
@@ -249,12 +263,18 @@ impl Snapshot {
             ("length", self.length.len(), n * k),
             ("factor", self.factor.len(), n * self.factor_len()),
             ("prior", self.prior.len(), if matches!(self.features, Features::Whole(_)) { n } else { 0 }),
+            ("curve", self.curve.len(), n),
             ("observations", observations.len(), n),
         ];
         for (name, got, want) in shapes {
             if got != want {
                 return malformed(format!("{name} has {got} numbers instead of {want} for {n} routes"));
             }
+        }
+        if let Some(odd) =
+            self.curve.iter().find(|mean| **mean != STRAIGHT && Curve::through(**mean).is_none())
+        {
+            return malformed(format!("a curve goes through {odd}, which is not between 0 and 1"));
         }
         let Self { theta, length, factor, prior, .. } = self;
         for (name, values) in [("theta", theta), ("length", length), ("factor", factor), ("prior", prior)] {

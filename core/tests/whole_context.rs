@@ -114,7 +114,7 @@ fn a_route_never_seen_is_as_unsure_as_the_prior() {
 fn a_triangle_does_not_pass_for_low_rank() {
     let snapshot = learned(&config().routing, &[]);
     let factor = Factor::Triangle(vec![0.0; 8 * D]);
-    let route = RouteParams { theta: vec![0.0; D], length: vec![0.0; D], factor };
+    let route = RouteParams { theta: vec![0.0; D], length: vec![0.0; D], factor, curve: None };
     let refused = Snapshot::new(snapshot.meta, snapshot.features, &[route.clone(), route]).unwrap_err();
     assert_eq!(refused, SnapshotError::Malformed("prior has 0 numbers instead of 2 for 2 routes".into()));
 }

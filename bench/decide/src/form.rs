@@ -3,7 +3,7 @@
 use std::fmt;
 
 use dragoman_core::context::{FORM, META, SIGNALS};
-use dragoman_core::policy::{Factor, Features, Landmarks, Projection, packed_len, packed_panel};
+use dragoman_core::policy::{Curve, Factor, Features, Landmarks, Projection, packed_len, packed_panel};
 use dragoman_core::snapshot::RouteParams;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -84,5 +84,6 @@ pub(crate) fn params(features: &Features, random: &mut ChaCha8Rng) -> RouteParam
             Factor::LowRank { rows: numbers(RANK / 8 * packed_panel(k), 0.001), prior: 0.1 }
         }
     };
-    RouteParams { theta, length, factor }
+    // As much work as there can be.
+    RouteParams { theta, length, factor, curve: Curve::through(0.7) }
 }

@@ -58,7 +58,7 @@ impl World {
             let theta = vec![self.rewards[i % self.rewards.len()] / policy::BIAS];
             let mut factor = vec![0.0; packed_len(1)];
             factor[0] = self.widths[i] / policy::BIAS;
-            RouteParams { theta, length: vec![0.0], factor: Factor::Triangle(factor) }
+            RouteParams { theta, length: vec![0.0], factor: Factor::Triangle(factor), curve: None }
         };
         let routes: Vec<RouteParams> = routing.routes.iter().map(|r| params(r.model)).collect();
         let cost_weight = match routing.policy.budget {

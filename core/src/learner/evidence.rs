@@ -43,9 +43,15 @@ pub(super) fn prior(factor: f64) -> f64 {
 fn evidence(arm: &ArmStats, k: usize, ridge: f64) -> Option<f64> {
     let factor = Cholesky::of(&arm.v, k, ridge)?;
     let fit: f64 = factor.solve(&arm.reward).iter().zip(&arm.reward).map(|(t, b)| t * b).sum();
-    let variance = ((arm.reward_square - fit) / arm.weight.max(1.0)).max(LEAST_VARIANCE);
     let volume = factor.log_determinant() - k as f64 * libm::log(ridge);
-    Some(-0.5 * (arm.weight * libm::log(variance) + volume))
+    Some(log_likelihood(arm.weight, arm.reward_square - fit, volume))
+}
+
+/// ln p of rewards that weigh `weight` up to a constant: S is what is left of their squares, `volume` the logarithm of
+/// how much less is possible after them than before.
+pub(super) fn log_likelihood(weight: f64, squares: f64, volume: f64) -> f64 {
+    let variance = (squares / weight.max(1.0)).max(LEAST_VARIANCE);
+    -0.5 * (weight * libm::log(variance) + volume)
 }
 
 #[cfg(test)]

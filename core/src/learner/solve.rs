@@ -1,23 +1,9 @@
-//! From the statistics of routes that compete to their parameters: a hierarchical linear model.
-//!
-//! Every route's weights are what all of them have in common plus its own part,
-//!
-//! ```text
-//! θₐ = s + dₐ,   s ~ N(0, ρτ²I),   dₐ ~ N(0, (1 − ρ)τ²I),   r = θₐᵀz + ε,   ridge = σ²/τ²
-//! ```
-//!
-//! so what is hard for one model is expected to be hard for the next, and a route that is new starts from what the
-//! others learned (Gelman et al., "Bayesian Data Analysis", ch. 5 and 15; hybrid LinUCB of Li et al. 2010 is the case
-//! of a flat prior). Given s the routes are independent, so all comes from `k × k` matrices: with `δ = ridge/(1 − ρ)`,
-//! `Aₐ = Vₐ + δI` and the Schur complement `M = (ridge/ρ)I + Σₐ δ(I − δAₐ⁻¹)`,
-//!
-//! ```text
-//! s = M⁻¹ Σₐ δAₐ⁻¹bₐ,   θₐ = Aₐ⁻¹(bₐ + δs),   Cov θₐ = σₐ²(Aₐ⁻¹ + δ²Aₐ⁻¹M⁻¹Aₐ⁻¹)
-//! ```
-#![allow(clippy::indexing_slicing)] // packed triangles: every index is below k by its loop
+//! From the statistics of routes that compete to their parameters.
 
 use super::arm::ArmStats;
-use super::cholesky::{Cholesky, packed, root, times, triangle};
+use super::cholesky::{Cholesky, root, times};
+use super::difficulty;
+use super::hierarchy::Hierarchy;
 use super::lowrank;
 use crate::context;
 use crate::policy::{BIAS, Factor, packed_rows};
@@ -32,27 +18,19 @@ const PRIOR_WEIGHT: f64 = 10.0;
 ///
 /// `None` if the sums are not finite.
 pub(super) fn together(arms: &[&ArmStats], k: usize, ridge: f64, sharing: f64) -> Option<Vec<RouteParams>> {
-    let own = ridge / (1.0 - sharing);
-    let inverses: Option<Vec<_>> =
-        arms.iter().map(|arm| Some(Cholesky::of(&arm.v, k, own)?.inverse_square())).collect();
-    let inverses = inverses?;
-    let common = match sharing > 0.0 {
-        true => Some(complement(&inverses, k, own, ridge / sharing)?),
-        false => None,
-    };
-    let part = |of: fn(&ArmStats) -> &[f64]| weights(arms, &inverses, common.as_ref(), own, of);
-    let (rewards, lengths) = (part(|a| &a.reward), part(|a| &a.length));
+    let usual = Hierarchy::of(arms, k, ridge, sharing, vec![1.0; arms.len()])?;
+    // How long answers are is not a matter of difficulty.
+    let lengths = usual.weights(arms, |a| &a.length);
+    let (hierarchy, curves) = difficulty::or_usual(usual, arms, k, ridge, sharing)?;
+    let rewards = hierarchy.weights(arms, |a| &a.reward);
     let pooled = pooled_variance(arms, &rewards);
-    let solved = arms.iter().zip(inverses).zip(rewards.into_iter().zip(lengths));
+    let solved = arms.iter().zip(hierarchy.covariances()).zip(rewards.into_iter().zip(lengths)).zip(curves);
     solved
-        .map(|((arm, inverse), (theta, length))| {
+        .map(|(((arm, covariance), (theta, length)), curve)| {
             let variance = noise(arm, &theta, pooled);
-            let covariance = match &common {
-                Some(factor) => covariance(inverse, factor, k, own),
-                None => inverse,
-            };
             let factor = Factor::Triangle(root(covariance, k, variance.sqrt())?);
-            Some(params(arm, &theta, length, (k.checked_sub(1)?, f64::from(BIAS)), factor))
+            let constant = (k.checked_sub(1)?, f64::from(BIAS));
+            Some(RouteParams { curve, ..params(arm, &theta, length, constant, factor) })
         })
         .collect()
 }
@@ -93,57 +71,7 @@ fn params(
     factor: Factor<Vec<f32>>,
 ) -> RouteParams {
     correct_length(arm, &mut length, constant);
-    RouteParams { theta: scaled(theta, 1.0), length: scaled(&length, 1.0), factor }
-}
-
-/// M, factorised.
-fn complement(inverses: &[Vec<f64>], k: usize, own: f64, shared: f64) -> Option<Cholesky> {
-    let mut m = vec![0.0; triangle(k)];
-    for inverse in inverses {
-        m.iter_mut().zip(inverse).for_each(|(m, x)| *m -= own * own * x);
-    }
-    Cholesky::of(&m, k, shared + own * inverses.len() as f64)
-}
-
-/// θ of every arm, for one of its two targets.
-fn weights(
-    arms: &[&ArmStats],
-    inverses: &[Vec<f64>],
-    common: Option<&Cholesky>,
-    own: f64,
-    target: fn(&ArmStats) -> &[f64],
-) -> Vec<Vec<f64>> {
-    let alone: Vec<Vec<f64>> = arms.iter().zip(inverses).map(|(a, x)| times(x, target(a))).collect();
-    let Some(common) = common else { return alone };
-    let mut sum = vec![0.0; alone.first().map_or(0, Vec::len)];
-    for theta in &alone {
-        sum.iter_mut().zip(theta).for_each(|(s, t)| *s += own * t);
-    }
-    let shared = common.solve(&sum);
-    let toward = |(mut theta, inverse): (Vec<f64>, &Vec<f64>)| {
-        theta.iter_mut().zip(times(inverse, &shared)).for_each(|(t, s)| *t += own * s);
-        theta
-    };
-    alone.into_iter().zip(inverses).map(toward).collect()
-}
-
-/// `A⁻¹ + δ²A⁻¹M⁻¹A⁻¹`: with `Y = δL⁻¹A⁻¹` that is `A⁻¹ + YᵀY`.
-fn covariance(mut inverse: Vec<f64>, common: &Cholesky, k: usize, own: f64) -> Vec<f64> {
-    let full: Vec<f64> = (0..k * k).map(|at| inverse[packed(at / k, at % k)]).collect();
-    let lower = common.inverse();
-    let mut y = vec![0.0; k];
-    for i in 0..k {
-        y.fill(0.0);
-        for (m, l) in lower[triangle(i)..triangle(i + 1)].iter().enumerate() {
-            let row = &full[m * k..(m + 1) * k];
-            y.iter_mut().zip(row).for_each(|(y, x)| *y += own * l * x);
-        }
-        for (j, yj) in y.iter().enumerate() {
-            let row = &mut inverse[triangle(j)..triangle(j + 1)];
-            row.iter_mut().zip(&y).for_each(|(x, y)| *x += yj * y);
-        }
-    }
-    inverse
+    RouteParams { theta: scaled(theta, 1.0), length: scaled(&length, 1.0), factor, curve: None }
 }
 
 /// `Σ γᵃ (t − θᵀz)²` of a target t, from the sums.

@@ -1,6 +1,7 @@
 #![allow(clippy::needless_range_loop, reason = "matrix algebra reads best with its indices")]
 
 mod checkpoint;
+mod difficulty;
 mod features;
 mod joint;
 mod pacing;

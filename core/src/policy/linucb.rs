@@ -3,6 +3,7 @@
 
 use dragoman_lanes::dot;
 
+use super::curve::Curve;
 use super::factor::Factor;
 
 /// The parameters of one arm, borrowed from a snapshot.
@@ -14,14 +15,16 @@ pub struct ArmParams<'a> {
     pub length: &'a [f32],
     /// Of Cov θ.
     pub factor: Factor<&'a [f32]>,
+    /// What bends rewards, where one difficulty moves all arms.
+    pub curve: Option<Curve>,
 }
 
 /// What the policy says of one arm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
-    /// q̂ = θᵀz, the predicted reward.
+    /// q̂ = θᵀz, bent by the arm's curve if it has one: the predicted reward.
     pub reward: f32,
-    /// √(zᵀ Cov(θ) z), the standard deviation of q̂.
+    /// √(zᵀ Cov(θ) z), times the curve's slope there: the standard deviation of q̂.
     pub width: f32,
     /// The predicted ln(completion tokens + 1) above its prior.
     pub length: f32,
@@ -30,7 +33,9 @@ pub struct Score {
 impl ArmParams<'_> {
     /// Scores the features `z` `[k]` of a context.
     pub fn score(&self, z: &[f32]) -> Score {
-        Score { reward: dot(self.theta, z), width: self.factor.width(z), length: dot(self.length, z) }
+        let (straight, width) = (dot(self.theta, z), self.factor.width(z));
+        let (reward, slope) = self.curve.map_or((straight, 1.0), |curve| curve.bend(straight));
+        Score { reward, width: width * slope, length: dot(self.length, z) }
     }
 }
 
@@ -65,7 +70,7 @@ mod tests {
             let mut factor = vec![0.0; packed_len(z.len())];
             let places = (0..z.len()).flat_map(|i| (0..=i).map(move |j| packed_index(i, j)));
             places.zip(&triangle).for_each(|(place, value)| factor[place] = *value);
-            let arm = ArmParams { theta: &zero, length: &zero, factor: Factor::Triangle(&factor) };
+            let arm = ArmParams { theta: &zero, length: &zero, factor: Factor::Triangle(&factor), curve: None };
             let (width, dense) = (arm.score(&z).width, dense_width(&factor, &z));
             prop_assert!((width - dense).abs() < 1e-5 * (1.0 + dense), "{width} {dense}");
         }
@@ -76,8 +81,10 @@ mod tests {
             params in prop::collection::vec(-1f32..1.0, 0..40),
         ) {
             for factor in [Factor::Triangle(&params[..]), Factor::LowRank { rows: &params, prior: 0.5 }] {
-                let arm = ArmParams { theta: &params, length: &params, factor };
-                prop_assert!(arm.score(&z).width.is_finite());
+                for curve in [None, Curve::through(0.7)] {
+                    let score = ArmParams { theta: &params, length: &params, factor, curve }.score(&z);
+                    prop_assert!(score.width.is_finite() && score.reward.is_finite());
+                }
             }
         }
     }

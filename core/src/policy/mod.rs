@@ -3,11 +3,13 @@
 //! This room owns the arithmetic of scoring. It must not know which arms are candidates or what they cost: that
 //! is the [`crate::decision`]'s.
 
+mod curve;
 mod factor;
 mod features;
 mod linucb;
 mod projection;
 
+pub use curve::Curve;
 pub use factor::{Factor, packed_index, packed_len, packed_panel, packed_rows};
 pub(crate) use features::kernel;
 pub use features::{BIAS, Features, Landmarks};

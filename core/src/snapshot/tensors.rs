@@ -28,6 +28,7 @@ pub(super) fn write(snapshot: &Snapshot) -> Result<Vec<u8>, SnapshotError> {
         ("theta".into(), vec![n, k], &snapshot.theta),
         ("length".into(), vec![n, k], &snapshot.length),
         ("factor".into(), vec![n, snapshot.factor_len()], &snapshot.factor),
+        ("curve".into(), vec![n], &snapshot.curve),
     ];
     match &snapshot.features {
         Features::Whole(_) => parts.push(("prior".into(), vec![n], &snapshot.prior)),
@@ -75,8 +76,10 @@ pub(super) fn read(payload: &[u8]) -> Result<Snapshot, SnapshotError> {
     }
     let meta: SnapshotMeta = crate::json::from_str(json).map_err(|e| malformed(&e))?;
     let tensors = SafeTensors::deserialize(payload).map_err(|e| malformed(&e))?;
-    let [(shape, theta), (_, length), (_, factor)] =
-        [tensor(&tensors, "theta")?, tensor(&tensors, "length")?, tensor(&tensors, "factor")?];
+    let (shape, theta) = tensor(&tensors, "theta")?;
+    let [length, factor, curve] =
+        ["length", "factor", "curve"].map(|name| tensor(&tensors, name).map(|(_, numbers)| numbers));
+    let (length, factor, curve) = (length?, factor?, curve?);
     let (features, prior) = match tensors.names().contains(&"projection") {
         true => (Features::Landmarks(landmarks(&tensors)?), vec![]),
         false => (Features::Whole(shape.last().copied().unwrap_or_default()), tensor(&tensors, "prior")?.1),
@@ -84,7 +87,7 @@ pub(super) fn read(payload: &[u8]) -> Result<Snapshot, SnapshotError> {
     let heads = Heads::read(&tensors, HEADS, stored(CUES_KEY)).map_err(|e| malformed(&e))?;
     let signals = Arc::new(SignalModel { heads, candidates: candidates(&tensors)? });
     let canary = stored(CANARY).map(|split| canary(split, &tensors)).transpose()?;
-    let snapshot = Snapshot { meta, features, theta, length, factor, prior, signals, canary };
+    let snapshot = Snapshot { meta, features, theta, length, factor, prior, curve, signals, canary };
     snapshot.check()?;
     Ok(snapshot)
 }

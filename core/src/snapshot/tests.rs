@@ -20,7 +20,7 @@ fn routing() -> Routing {
 
 fn params(k: usize, value: f32) -> RouteParams {
     let factor = Factor::Triangle(vec![value; packed_len(k)]);
-    RouteParams { theta: vec![value; k], length: vec![0.0; k], factor }
+    RouteParams { theta: vec![value; k], length: vec![0.0; k], factor, curve: None }
 }
 
 fn meta() -> SnapshotMeta {
@@ -58,6 +58,20 @@ fn a_snapshot_survives_its_bytes() {
     assert_eq!(read.route(1).unwrap().theta, [2.0; 3]);
     assert!(read.route(2).is_none());
     assert_eq!(read.embedding_size(), 2);
+}
+
+#[test]
+fn a_curve_survives_its_bytes_and_must_go_through_a_mean_between_0_and_1() {
+    let curve = Curve::through(0.7);
+    let routes = [RouteParams { curve, ..params(3, 1.0) }, params(3, 2.0)];
+    let mut snapshot = Snapshot::new(meta(), Features::Landmarks(landmarks()), &routes).unwrap();
+    let read = Snapshot::decode_trusted(&snapshot.encode(&key()).unwrap()).unwrap();
+    assert_eq!((read.route(0).unwrap().curve, read.route(1).unwrap().curve), (curve, None));
+    for odd in [1.0, -0.5, f32::NAN] {
+        snapshot.curve = vec![0.7, odd];
+        let why = Snapshot::decode_trusted(&snapshot.encode(&key()).unwrap()).unwrap_err().to_string();
+        assert!(why.contains("a curve goes through"), "{why}");
+    }
 }
 
 #[test]

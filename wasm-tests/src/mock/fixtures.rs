@@ -6,7 +6,7 @@ use dragoman_core::config::{
 };
 use dragoman_core::context::{META, SIGNALS};
 use dragoman_core::learner::Pace;
-use dragoman_core::policy::{BIAS, Factor, Features, Landmarks, Projection, packed_index, packed_len};
+use dragoman_core::policy::{BIAS, Curve, Factor, Features, Landmarks, Projection, packed_index, packed_len};
 use dragoman_core::replay::ReplayRecord;
 use dragoman_core::request::Api;
 use dragoman_core::snapshot::{RouteParams, SCHEMA, SigningKey, Snapshot, SnapshotMeta};
@@ -126,6 +126,8 @@ impl Plan {
             theta: vec![self.worth_in_code[i], self.worth[i] / BIAS],
             length: vec![0.0; 2],
             factor: Factor::Triangle(factor.clone()),
+            // One of them bent, so that whatever is replayed natively is of both kinds.
+            curve: Curve::through(0.6).filter(|_| i == 1),
         };
         let meta = SnapshotMeta { version: self.version, ..self.meta.clone() };
         Snapshot::new(meta, Features::Landmarks(landmarks), &[0, 1, 2].map(params))

@@ -34,7 +34,8 @@ pub fn favouring(routing: &Routing, version: u64, favour: &Favour) -> Snapshot {
     let params = |reward: f32| {
         let mut theta = vec![0.0; k];
         theta[m] = reward / BIAS; // the constant feature is the last
-        RouteParams { theta, length: vec![0.0; k], factor: Factor::Triangle(vec![0.0; packed_len(k)]) }
+        let factor = Factor::Triangle(vec![0.0; packed_len(k)]);
+        RouteParams { theta, length: vec![0.0; k], factor, curve: None }
     };
     let routes: Vec<RouteParams> = routing
         .routes

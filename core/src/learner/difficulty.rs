@@ -4,7 +4,8 @@
 //! them, and the weaker a route the more it suffers. On the scale of log odds that is one shift for all (Rasch 1960;
 //! [`crate::policy::Curve`]), so a route whose mean reward is p is moved in proportion to `p(1 − p)`. Then one regression
 //! learns from all answers, and where a strong route pays is where the weak one fails. Which of the two holds is for the
-//! evidence to say; a decision that is told nothing keeps to the usual.
+//! evidence to say; a decision that is told nothing keeps to the usual, and so does one whose rewards are no shares of
+//! right answers.
 
 use super::arm::ArmStats;
 use super::hierarchy::Hierarchy;
@@ -33,7 +34,7 @@ pub(super) fn or_usual(
     if sharing <= 0.0 || arms.len() < 2 {
         return Some((usual, straight));
     }
-    let means = means(arms);
+    let Some(means) = means(arms) else { return Some((usual, straight)) };
     let odds = TIMES * sharing / (1.0 - sharing);
     let common = Hierarchy::of(arms, k, ridge, odds / (1.0 + odds), slopes(&means))?;
     if common.evidence(arms) - libm::log(TIMES) <= usual.evidence(arms) {
@@ -46,12 +47,13 @@ pub(super) fn or_usual(
     Some((common, curves))
 }
 
-/// The mean reward of every route, within 0..1.
-fn means(arms: &[&ArmStats]) -> Vec<f64> {
+/// The mean reward of every route; `None` if one is outside 0..=1.
+fn means(arms: &[&ArmStats]) -> Option<Vec<f64>> {
     let sums = |of: fn(&ArmStats) -> f64| arms.iter().map(|arm| of(arm)).sum::<f64>();
     let all = (sums(rewards) + 0.5 * PRIOR_WEIGHT) / (sums(|arm| arm.weight) + PRIOR_WEIGHT);
     let mean = |arm: &ArmStats| (rewards(arm) + PRIOR_WEIGHT * all) / (arm.weight + PRIOR_WEIGHT);
-    arms.iter().map(|arm| mean(arm).clamp(NEAREST, 1.0 - NEAREST)).collect()
+    let near = |mean: f64| (0.0..=1.0).contains(&mean).then(|| mean.clamp(NEAREST, 1.0 - NEAREST));
+    arms.iter().map(|arm| near(mean(arm))).collect()
 }
 
 /// p(1 − p), with a mean square of 1.

@@ -3,15 +3,14 @@
 use super::*;
 
 /// The two routes' parameters after 3,000 prompts, each answered by one of them; `chance` gives how probable a right
-/// answer of a route is at a prompt's first number, in −0.5..0.5.
-fn learned(chance: fn(usize, f64) -> f64, graded: bool) -> (Learner, Vec<RouteParams>) {
+/// answer of a route is at a prompt's first number, in −0.5..0.5. What is wrong and what is right is worth `worth`.
+fn learned(chance: fn(usize, f64) -> f64, worth: [f64; 2]) -> (Learner, Vec<RouteParams>) {
     let mut learner = kernel(32, 0.5, None);
     for (i, x) in prompts(3000).iter().enumerate() {
         // Every other prompt's route, and a draw that neither prompts nor routes go along with.
         let (route, draw) = (i / 3 % 2, (i as f64 * 0.754_877_666).fract());
         let chance = chance(route, f64::from(x.values()[0]));
-        let right = if draw < chance { 1.0 } else { 0.0 };
-        let reward = if graded { 0.1 + 0.8 * right } else { right };
+        let reward = worth[usize::from(draw < chance)];
         assert!(observe(&mut learner, [A, B][route], x, reward, None));
     }
     let params = learner.params(&routing(&[1.0, 1.0], json!({}))).unwrap();
@@ -25,13 +24,14 @@ fn gain(learner: &Learner, params: &[RouteParams], at: f32) -> f32 {
     reward(1) - reward(0)
 }
 
-fn logistic(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
+/// The greater x, the harder for both; the second is the stronger.
+fn exam(route: usize, x: f64) -> f64 {
+    1.0 / (1.0 + (4.0 * x - 1.2 - 1.4 * route as f64).exp())
 }
 
 #[test]
 fn exam_questions_bend_all_routes_and_the_strong_one_pays_where_it_is_hard() {
-    let (learner, params) = learned(|route, x| logistic(1.2 + 1.4 * route as f64 - 4.0 * x), false);
+    let (learner, params) = learned(exam, [0.0, 1.0]);
     assert!(params.iter().all(|p| p.curve.is_some()));
     let (easy, hard) = (gain(&learner, &params, -0.4), gain(&learner, &params, 0.4));
     assert!(easy < 0.1 && hard > 0.2, "{easy} {hard}");
@@ -39,14 +39,22 @@ fn exam_questions_bend_all_routes_and_the_strong_one_pays_where_it_is_hard() {
 
 #[test]
 fn graded_answers_share_the_difficulty_but_have_no_curve() {
-    let (learner, params) = learned(|route, x| logistic(1.2 + 1.4 * route as f64 - 4.0 * x), true);
+    let (learner, params) = learned(exam, [0.1, 0.9]);
     assert!(params.iter().all(|p| p.curve.is_none()));
     assert!(gain(&learner, &params, 0.4) > gain(&learner, &params, -0.4) + 0.05);
 }
 
 #[test]
+fn rewards_that_are_no_shares_of_right_answers_are_learned_as_ever() {
+    let (learner, params) = learned(exam, [-1.0, 0.2]);
+    assert!(params.iter().all(|p| p.curve.is_none()));
+    let mut alone = learner.params(&routing(&[1.0], json!({}))).unwrap();
+    assert_eq!(alone.pop().unwrap().curve, None);
+}
+
+#[test]
 fn routes_that_are_good_at_different_things_stay_as_they_are() {
-    let (learner, params) = learned(|route, x| if route == 0 { 0.6 - x } else { 0.6 + x }, false);
+    let (learner, params) = learned(|route, x| if route == 0 { 0.6 - x } else { 0.6 + x }, [0.0, 1.0]);
     assert!(params.iter().all(|p| p.curve.is_none()));
     assert!(gain(&learner, &params, 0.4) > 0.4 && gain(&learner, &params, -0.4) < -0.4);
 }

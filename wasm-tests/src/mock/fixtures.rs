@@ -126,8 +126,8 @@ impl Plan {
             theta: vec![self.worth_in_code[i], self.worth[i] / BIAS],
             length: vec![0.0; 2],
             factor: Factor::Triangle(factor.clone()),
-            // One of them bent, so that whatever is replayed natively is of both kinds.
-            curve: Curve::through(0.6).filter(|_| i == 1),
+            // Bent where code is worth something; without code it is worth what it is.
+            curve: Curve::through(self.worth[i]),
         };
         let meta = SnapshotMeta { version: self.version, ..self.meta.clone() };
         Snapshot::new(meta, Features::Landmarks(landmarks), &[0, 1, 2].map(params))

@@ -4,8 +4,8 @@
 //! them, and the weaker a route the more it suffers. On the scale of log odds that is one shift for all (Rasch 1960;
 //! [`crate::policy::Curve`]), so a route whose mean reward is p is moved in proportion to `p(1 − p)`. Then one regression
 //! learns from all answers, and where a strong route pays is where the weak one fails. Which of the two holds is for the
-//! evidence to say; a decision that is told nothing keeps to the usual, and so does one whose rewards are no shares of
-//! right answers.
+//! evidence to say. It is asked only where every answer was right or wrong: of graded rewards the model does not speak,
+//! and in the demo's world, whose rewards are graded, a route that seldom fails was tried too seldom under it.
 
 use super::arm::ArmStats;
 use super::hierarchy::Hierarchy;
@@ -21,8 +21,8 @@ const PRIOR_WEIGHT: f64 = 10.0;
 /// Sums of rewards that are 0 or 1 and of their squares differ by rounding only, per observation.
 const ROUNDING: f64 = 1e-9;
 
-/// The hierarchy under one difficulty where the rewards make it more probable than the `usual` one; and, if it is and
-/// every reward was 0 or 1, the routes' curves. `None` if the sums are not finite.
+/// The hierarchy under one difficulty, and the routes' curves, where every reward was 0 or 1 and they make it more
+/// probable than the `usual` one. `None` if the sums are not finite.
 pub(super) fn or_usual(
     usual: Hierarchy,
     arms: &[&ArmStats],
@@ -31,29 +31,24 @@ pub(super) fn or_usual(
     sharing: f64,
 ) -> Option<(Hierarchy, Vec<Option<Curve>>)> {
     let straight = vec![None; arms.len()];
-    if sharing <= 0.0 || arms.len() < 2 {
+    if sharing <= 0.0 || arms.len() < 2 || !arms.iter().all(|arm| right_or_wrong(arm)) {
         return Some((usual, straight));
     }
-    let Some(means) = means(arms) else { return Some((usual, straight)) };
+    let means = means(arms);
     let odds = TIMES * sharing / (1.0 - sharing);
     let common = Hierarchy::of(arms, k, ridge, odds / (1.0 + odds), slopes(&means))?;
     if common.evidence(arms) - libm::log(TIMES) <= usual.evidence(arms) {
         return Some((usual, straight));
     }
-    let curves = match arms.iter().all(|arm| right_or_wrong(arm)) {
-        true => means.iter().map(|mean| Curve::through(*mean as f32)).collect(),
-        false => straight,
-    };
-    Some((common, curves))
+    Some((common, means.iter().map(|mean| Curve::through(*mean as f32)).collect()))
 }
 
-/// The mean reward of every route; `None` if one is outside 0..=1.
-fn means(arms: &[&ArmStats]) -> Option<Vec<f64>> {
+/// The mean reward of every route, within 0..1.
+fn means(arms: &[&ArmStats]) -> Vec<f64> {
     let sums = |of: fn(&ArmStats) -> f64| arms.iter().map(|arm| of(arm)).sum::<f64>();
     let all = (sums(rewards) + 0.5 * PRIOR_WEIGHT) / (sums(|arm| arm.weight) + PRIOR_WEIGHT);
     let mean = |arm: &ArmStats| (rewards(arm) + PRIOR_WEIGHT * all) / (arm.weight + PRIOR_WEIGHT);
-    let near = |mean: f64| (0.0..=1.0).contains(&mean).then(|| mean.clamp(NEAREST, 1.0 - NEAREST));
-    arms.iter().map(|arm| near(mean(arm))).collect()
+    arms.iter().map(|arm| mean(arm).clamp(NEAREST, 1.0 - NEAREST)).collect()
 }
 
 /// p(1 − p), with a mean square of 1.

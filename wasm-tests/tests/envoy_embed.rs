@@ -166,7 +166,8 @@ fn deadline(system: &System) {
     let reply = chat(system.listen.gateway, &fresh(), &[]);
     let took = start.elapsed();
     assert_eq!((reply.status, selected(&reply)), (200, "b"), "{}", reply.text());
-    assert!(took >= DEADLINE && took < DEADLINE * 3, "{took:?}");
+    // Envoy counts timers by a coarse clock, read once per turn of its event loop: one may fire some ms early.
+    assert!(took >= DEADLINE * 9 / 10 && took < DEADLINE * 3, "{took:?}");
     assert_eq!(rise(before, counted(system)), [1, 0, 1, 1]);
     assert!(system.log("envoy").contains("request decided without an embedding"), "the log says why");
 }

@@ -43,14 +43,19 @@ pub(super) fn probabilities(
         let seen = observations(candidate);
         let affordable = policy.budget.map_or(1.0, |budget| (budget / candidate.cost).min(1.0));
         let hope = hopeful(candidate, leader, pace.cost_weight);
+        // First bad answers may be bad luck: where no other route's dollars are spent on it, a new route is not given up.
+        let open = seen < NEW || hopeful(candidate, leader, 0.0);
         // Asked first: nothing left over for a free route would be 0/0.
-        let left_over = match pace.slack > 0.0 && hopeful(candidate, leader, 0.0) {
+        let left_over = match pace.slack > 0.0 && open {
             true => {
                 (pace.slack / candidate.cost / n).min(SLACK_SHARE) * (KNOWN / (seen as f64 + 1.0)).min(1.0)
             }
             false => 0.0,
         };
-        let new = if hope && seen < NEW { NEW_SHARE * affordable } else { 0.0 };
+        let new = match seen < NEW && (hope || policy.budget.is_none()) {
+            true => NEW_SHARE * affordable,
+            false => 0.0,
+        };
         let floor = epsilon * affordable * if hope { 1.0 } else { HOPELESS };
         floor.max(new).max(left_over)
     };

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::arm::ArmStats;
 use super::memory::Observed;
 use super::pacing::Pacer;
-use super::{Base, Learner, fit};
+use super::trend::Trend;
+use super::{Answered, Base, Learner, features};
 use crate::context::Context;
 use crate::policy::{Features, Landmarks, Projection};
 use crate::request::RequestFacts;
@@ -25,6 +26,8 @@ pub struct Saved {
     landmarks: Option<SavedLandmarks>,
     /// How much the form of a text counts in them.
     form: f32,
+    #[serde(default)]
+    trend: Option<Trend>,
     arms: BTreeMap<String, ArmStats>,
     /// Observations that the features may still be refitted to; `None` once they are final.
     memory: Option<Vec<SavedObservation>>,
@@ -102,6 +105,7 @@ impl Learner {
             encoder: self.base.fingerprint(),
             landmarks,
             form: self.form,
+            trend: self.trend.clone(),
             arms: self.arms.clone(),
             memory: self.memory.all().map(|all| all.iter().map(observation).collect()),
             budgets: self.budgets.save(),
@@ -129,7 +133,11 @@ impl Learner {
         if !saved.arms.values().all(|arm| arm.fits(k)) {
             return Err("has statistics of another size than its features".into());
         }
+        if saved.trend.as_ref().is_some_and(|trend| !trend.fits(learner.features.columns())) {
+            return Err("has a trend of another size than its contexts".into());
+        }
         learner.form = saved.form;
+        learner.trend = saved.trend;
         learner.arms = saved.arms;
         let memory = saved.memory.map(|all| all.into_iter().map(SavedObservation::restored).collect());
         learner.memory.replace(memory.map_or(Ok(None), |all: Option<_>| all.ok_or(NO_CONTEXT).map(Some))?);
@@ -143,13 +151,14 @@ impl Learner {
     }
 
     /// A learner that has everything still to learn, in final features fitted to the prompts `newest` (in their
-    /// order); a route's next observation keeps the number it would have had. `None` without prompts, or if one has a
-    /// number that is not finite.
-    pub fn anew(&self, newest: &[&Context]) -> Option<Self> {
+    /// order) and what became of them; a route's next observation keeps the number it would have had. `None` without
+    /// prompts, or if one has a number that is not finite.
+    pub fn anew(&self, newest: &[Answered]) -> Option<Self> {
         let mut learner = self.clone();
         if let Features::Landmarks(_) = self.features {
-            let landmarks = fit::fit(&self.base, newest, self.config.dimensions)?;
-            learner.features = Features::Landmarks(landmarks.weighted(self.form)?);
+            let (landmarks, trend) = self.fit(newest)?;
+            learner.features = features(&landmarks, self.form, trend.as_ref())?;
+            learner.trend = trend;
         }
         let k = learner.features.size();
         learner.arms.values_mut().for_each(|arm| *arm = ArmStats::after(k, arm.observations()));

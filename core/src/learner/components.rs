@@ -46,7 +46,8 @@ fn signs() -> impl Iterator<Item = f32> {
     })
 }
 
-fn mean(points: &[&[f32]]) -> Option<Vec<f32>> {
+/// `None` without points.
+pub(super) fn mean(points: &[&[f32]]) -> Option<Vec<f32>> {
     let mut sums = vec![0.0f64; points.first()?.len()];
     for point in points {
         sums.iter_mut().zip(*point).for_each(|(sum, v)| *sum += f64::from(*v));

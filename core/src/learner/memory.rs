@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Answered;
 use crate::context::Context;
 
 /// Features are first fitted to so many observations, and again each time their number has doubled…
@@ -48,8 +49,8 @@ impl Memory {
         self.0.iter().flatten()
     }
 
-    pub(super) fn contexts(&self) -> Vec<&Context> {
-        self.iter().map(|o| o.context.as_ref()).collect()
+    pub(super) fn answered(&self) -> Vec<Answered<'_>> {
+        self.iter().map(|o| Answered { route: &o.route, context: &o.context, reward: o.reward }).collect()
     }
 
     /// All of it; `None` once the features are final.

@@ -17,6 +17,7 @@ mod lowrank;
 mod memory;
 mod pacing;
 mod solve;
+mod trend;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use crate::config::{LearnerConfig, Routing};
 use crate::context::Context;
 use crate::cost::excess_length;
-use crate::policy::{Features, Landmarks, Projection};
+use crate::policy::{Features, LINEAR_LIMIT, Landmarks, Projection};
 use crate::request::RequestFacts;
 use crate::snapshot::{RouteParams, SCHEMA, Snapshot, SnapshotError, SnapshotMeta};
 
@@ -34,6 +35,7 @@ pub use pacing::Pace;
 
 use budgets::Budgets;
 use memory::{Memory, Observed};
+use trend::Trend;
 
 /// Everything learned, by the routes' names, so that a changed configuration keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +46,8 @@ pub struct Learner {
     features: Features,
     /// The one of [`FORM_WEIGHTS`] that the features have.
     form: f32,
+    /// What all of the embedding says beside the kernel: the last feature but the constant, where there is one.
+    trend: Option<Trend>,
     arms: BTreeMap<String, ArmStats>,
     memory: Memory,
     budgets: Budgets,
@@ -70,6 +74,17 @@ pub struct Observation<'a> {
     /// Length of the answer; where it is not known the prior's stands in (V is shared with the reward, so that a
     /// missing length cannot be left out).
     pub completion_tokens: Option<u32>,
+}
+
+/// What became of a prompt: what features are fitted to.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered<'a> {
+    /// Name of the route.
+    pub route: &'a str,
+    /// The request's context.
+    pub context: &'a Context,
+    /// What the answer was worth.
+    pub reward: f64,
 }
 
 /// How much the form of a text may count beside the kernel, in standard deviations: as much as the kernel, or as little as
@@ -107,7 +122,7 @@ impl Learner {
         };
         let memory = Memory::new(!config.whole_context);
         let (arms, budgets) = (BTreeMap::new(), Budgets::new(budget));
-        Self { config, base, features, form: FORM_WEIGHTS[0], arms, memory, budgets }
+        Self { config, base, features, form: FORM_WEIGHTS[0], trend: None, arms, memory, budgets }
     }
 
     /// The same with budgets of single decisions, by their names: dollars that one of their requests may cost.
@@ -208,27 +223,35 @@ impl Learner {
 
     /// Fits the features to the prompts remembered and learns all observations anew in them.
     fn refit(&mut self) {
-        let contexts = self.memory.contexts();
-        let Some(landmarks) = fit::fit(&self.base, &contexts, self.config.dimensions) else { return };
+        let Some((landmarks, trend)) = self.fit(&self.memory.answered()) else { return };
         let learned = FORM_WEIGHTS.iter().filter_map(|weight| {
-            let features = Features::Landmarks(landmarks.weighted(*weight)?);
-            let arms = self.learned_in(&features);
+            let features = features(&landmarks, *weight, trend.as_ref())?;
+            let arms = self.learned_in(&features, trend.as_ref());
             let all: Vec<&ArmStats> = arms.values().collect();
             let (_, evidence) = evidence::best(&all, features.size(), self.config.ridge)?;
             Some((evidence + evidence::prior(f64::from(*weight).powi(2)), features, *weight, arms))
         });
         let best = learned.max_by(|a, b| a.0.total_cmp(&b.0));
         let Some((_, features, form, arms)) = best else { return };
-        (self.features, self.form, self.arms) = (features, form, arms);
+        (self.features, self.form, self.trend, self.arms) = (features, form, trend, arms);
         self.budgets.refit(&self.features);
         self.memory.fitted();
     }
 
+    /// Landmarks and, beside them, a trend if there is one: not where the kernel sees all of a short embedding.
+    fn fit(&self, answered: &[Answered]) -> Option<(Landmarks, Option<Trend>)> {
+        let unseen = self.base.embedding < self.base.embedding_size();
+        let trend = unseen.then(|| Trend::of(answered, self.config.ridge)).flatten();
+        let contexts: Vec<&Context> = answered.iter().map(|a| a.context).collect();
+        let dimensions = self.config.dimensions.saturating_sub(usize::from(trend.is_some()));
+        Some((fit::fit(&self.base, &contexts, dimensions)?, trend))
+    }
+
     /// All that is remembered, in these features.
-    fn learned_in(&self, features: &Features) -> BTreeMap<String, ArmStats> {
+    fn learned_in(&self, features: &Features, trend: Option<&Trend>) -> BTreeMap<String, ArmStats> {
         let mut arms = BTreeMap::new();
         for seen in self.memory.iter() {
-            let z: Vec<f64> = widen(&features.apply(seen.context.values()));
+            let z = learned(features, trend, &seen.context);
             let arm = arms.entry(seen.route.to_string()).or_insert_with(|| ArmStats::new(z.len()));
             arm.observe(&z, seen.reward, seen.length, self.config.forgetting);
         }
@@ -239,12 +262,27 @@ impl Learner {
         if context.values().len() != self.features.columns() {
             return None;
         }
-        let z = self.features.apply(context.values());
-        z.iter().all(|v| v.is_finite()).then(|| widen(&z))
+        let z = learned(&self.features, self.trend.as_ref(), context);
+        z.iter().all(|v| v.is_finite()).then_some(z)
     }
 }
 
-fn widen(z: &[f32]) -> Vec<f64> {
+/// Features of landmarks whose form counts `form`, and of the trend.
+fn features(landmarks: &Landmarks, form: f32, trend: Option<&Trend>) -> Option<Features> {
+    let landmarks = landmarks.weighted(form)?;
+    Some(Features::Landmarks(match trend {
+        Some(trend) => landmarks.with_linear(trend.row())?,
+        None => landmarks,
+    }))
+}
+
+/// The features of a context for statistics: the trend as far as other prompts tell.
+fn learned(features: &Features, trend: Option<&Trend>, context: &Context) -> Vec<f64> {
+    let mut z = features.apply(context.values());
+    let of_trend = z.len().saturating_sub(2);
+    if let Some((trend, z)) = trend.zip(z.get_mut(of_trend)) {
+        *z = trend.held_out(context).clamp(-LINEAR_LIMIT, LINEAR_LIMIT);
+    }
     z.iter().map(|v| f64::from(*v)).collect()
 }
 

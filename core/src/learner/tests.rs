@@ -6,6 +6,7 @@ mod features;
 mod joint;
 mod pacing;
 mod soundness;
+mod trend;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -22,7 +22,7 @@ use super::projection::Projection;
 pub const BIAS: f32 = 10.0;
 
 /// v stays within this: about four standard deviations, so that no odd prompt outweighs all others.
-const LINEAR_LIMIT: f32 = 2.0;
+pub(crate) const LINEAR_LIMIT: f32 = 2.0;
 
 /// From a context to features.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +99,11 @@ impl Landmarks {
             (0..self.projection.rows()).map(|row| if row < compared { 1.0 } else { weight }).collect();
         let projection = self.projection.rescaled(&vec![0.0; scale.len()], &scale)?;
         Some(Self { projection, ..self.clone() })
+    }
+
+    /// The same with one row of P more, the last, which is a feature as it is.
+    pub(crate) fn with_linear(&self, row: &[f32]) -> Option<Self> {
+        Some(Self { projection: self.projection.with_row(row)?, linear: self.linear + 1, ..self.clone() })
     }
 
     /// P `[p × d]`: from a context to the standardised coordinates the kernel compares.

@@ -11,7 +11,7 @@ mod projection;
 
 pub use curve::Curve;
 pub use factor::{Factor, packed_index, packed_len, packed_panel, packed_rows};
-pub(crate) use features::kernel;
 pub use features::{BIAS, Features, Landmarks};
+pub(crate) use features::{LINEAR_LIMIT, kernel};
 pub use linucb::{ArmParams, Score};
 pub use projection::Projection;

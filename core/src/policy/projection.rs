@@ -63,6 +63,11 @@ impl Projection {
         Self::new(self.rows, self.columns, values)
     }
 
+    /// P and one row more, which must have [`Projection::columns`] numbers.
+    pub fn with_row(&self, row: &[f32]) -> Option<Self> {
+        Self::new(self.rows + 1, self.columns, [&self.values, row].concat())
+    }
+
     /// p, the number of coordinates.
     pub fn rows(&self) -> usize {
         self.rows

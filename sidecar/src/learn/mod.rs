@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use dragoman_core::config::{Config, RewardConfig};
 use dragoman_core::context::Context;
-use dragoman_core::learner::{Learner, Observation};
+use dragoman_core::learner::{Answered, Learner, Observation};
 use dragoman_core::optimizer::Tuner;
 use dragoman_core::replay::{ReplayRecord, completion_tokens};
 use dragoman_core::response::ResponseFacts;
@@ -108,7 +108,7 @@ impl State {
 
     /// The same, with everything still to learn in features of the prompts `newest` (in their order): see
     /// [`Learner::anew`].
-    pub fn anew(&self, newest: &[&Context]) -> Option<Self> {
+    pub fn anew(&self, newest: &[Answered]) -> Option<Self> {
         Some(Self { learner: self.learner.anew(newest)?, ..self.clone() })
     }
 

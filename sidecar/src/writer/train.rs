@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use dragoman_core::context::Context;
+use dragoman_core::learner::Answered;
 use serde::Serialize;
 
 use super::rebuild::relearn;
@@ -70,6 +71,8 @@ pub struct Proposal {
 struct Prompt {
     #[serde(default, with = "dragoman_core::replay::context_f16")]
     context: Option<Context>,
+    #[serde(default)]
+    route: Option<String>,
 }
 
 impl Job {
@@ -88,9 +91,15 @@ impl Job {
             None => (self.blank.clone(), 0),
         };
         let newest: Vec<(Prompt, f64)> = log.newest(self.through, NEWEST).map_err(|e| e.to_string())?;
-        let fits = |x: &&Context| x.values().len() == self.blank.learner().features().columns();
-        let newest: Vec<&Context> =
-            newest.iter().rev().filter_map(|(prompt, _)| prompt.context.as_ref()).filter(fits).collect();
+        let columns = self.blank.learner().features().columns();
+        let newest: Vec<Answered> = newest
+            .iter()
+            .rev()
+            .filter_map(|(Prompt { context, route }, reward)| {
+                let context = context.as_ref().filter(|x| x.values().len() == columns)?;
+                Some(Answered { route: route.as_deref().unwrap_or_default(), context, reward: *reward })
+            })
+            .collect();
         if newest.len() < LEAST {
             return Ok(None);
         }

@@ -14,8 +14,9 @@ fn context(i: u64) -> Arc<Context> {
     Arc::new(Context::new(Some(&embedding), 4, &signals, &RequestFacts::default()))
 }
 
+/// Two components of embeddings of four numbers: what the first says of rewards comes as a trend too.
 fn learner(whole: bool) -> Learner {
-    let identity: Vec<f32> = (0..16).map(|i| f32::from(u8::from(i / 4 == i % 4))).collect();
+    let identity: Vec<f32> = (0..8).map(|i| f32::from(u8::from(i / 4 == i % 4))).collect();
     let config = LearnerConfig { whole_context: whole, dimensions: 9, ..super::LEARNER };
     Learner::new(config, Base::from_components(&[0.1; 4], &identity).unwrap(), Some(0.01))
 }
@@ -49,6 +50,7 @@ fn a_learner_written_down_is_the_same_to_the_bit_and_goes_on_alike() {
         let mut again = through_text(&streamed, &blank);
         assert_eq!(again, streamed);
         assert_eq!(again.is_fitting(), !whole && events < 4096);
+        assert_eq!(again.trend.is_some(), !whole);
         learn(&mut streamed, events..events + 70);
         learn(&mut again, events..events + 70);
         assert_eq!(again, streamed);
@@ -71,8 +73,13 @@ fn begun_anew_observations_keep_their_numbers_and_features_are_of_the_newest_pro
     let mut old = learner(false);
     learn(&mut old, 0..300);
     let newest: Vec<_> = (1000..1200).map(context).collect();
-    let mut anew = old.anew(&newest.iter().map(Arc::as_ref).collect::<Vec<_>>()).unwrap();
+    let answered = |x: &'_ Arc<Context>| (f64::from(x.values()[2]), Arc::clone(x));
+    let newest: Vec<_> = newest.iter().map(answered).collect();
+    let newest: Vec<_> =
+        newest.iter().map(|(reward, context)| Answered { route: "d/a", context, reward: *reward }).collect();
+    let mut anew = old.anew(&newest).unwrap();
     assert!(!anew.is_fitting() && anew.features() != old.features());
+    assert!(anew.trend.is_some() && anew.trend != old.trend);
     assert_eq!(anew.observations("d/a"), old.observations("d/a"));
     learn(&mut anew, 300..360);
     learn(&mut old, 300..360);

@@ -120,11 +120,11 @@ fn the_features_are_final_after_4096_observations_and_no_prompt_is_kept() {
         observe(&mut learner, A, x, 0.5, None);
     }
     let before = learner.features().clone();
-    assert_eq!(learner.memory.contexts().len(), 4095);
+    assert_eq!(learner.memory.answered().len(), 4095);
     observe(&mut learner, A, &contexts[4095], 0.5, None);
     let last = learner.features().clone();
     assert_ne!(last, before);
-    assert_eq!(learner.memory.contexts().len(), 0);
+    assert_eq!(learner.memory.answered().len(), 0);
     for x in &contexts[4096..] {
         observe(&mut learner, A, x, 0.5, None);
     }
@@ -139,5 +139,5 @@ fn the_whole_context_is_never_fitted_nor_remembered() {
         observe(&mut learner, A, &context(&[1.0, f32::from(i)]), 0.5, None);
     }
     assert_eq!(*learner.features(), Features::Whole(2));
-    assert_eq!(learner.memory.contexts().len(), 0);
+    assert_eq!(learner.memory.answered().len(), 0);
 }

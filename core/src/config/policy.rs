@@ -54,7 +54,7 @@ impl PolicyParams {
         let own = PolicyOverride::read(section);
         let params = Self {
             kind: own.kind.unwrap_or(PolicyKind::Linucb),
-            alpha: own.alpha.unwrap_or(1.0),
+            alpha: own.alpha.unwrap_or(1.5),
             epsilon: own.epsilon.unwrap_or(0.01),
             cost_weight: own.cost_weight.unwrap_or(10.0),
             budget: read_budget(section),

@@ -19,7 +19,8 @@ use crate::context::{Context, HAS_EMBEDDING, META, SIGNALS};
 
 /// Folds of the prompts.
 const FOLDS: usize = 8;
-/// Standard deviation of the feature: as much is expected of it as of an eighth of the form, sixteenth of the kernel.
+/// Standard deviation of the feature, of which a sixteenth of what the kernel explains is so expected. From .18 to .35
+/// all is alike; more, and what was held out of few prompts misleads.
 const DEVIATION: f32 = 0.25;
 /// It is used from so many standard deviations of chance on, by the correlation of what was held out with the rewards.
 const SURE: f32 = 3.0;
@@ -47,11 +48,15 @@ struct Point {
 // === impl Trend ===
 
 impl Trend {
-    /// From what was observed; `ridge` is that of features of mean square 1. `None` if nothing can be told from chance.
+    /// From what was observed; `ridge` is that of features of mean square 1. `None` from fewer prompts than an embedding
+    /// has numbers, or if nothing can be told from chance.
     pub(super) fn of(answered: &[Answered], ridge: f64) -> Option<Self> {
         let embeddings: Vec<&[f32]> = answered.iter().filter_map(|a| a.context.embedding()).collect();
         let center = mean(&embeddings)?;
         let points = points(answered, &center);
+        if points.len() < center.len() {
+            return None;
+        }
         let size = points.iter().map(|p| dot(&p.x, &p.x)).sum::<f32>() / points.len() as f32;
         let ridge = ridge as f32 * size;
         let without: Vec<Vec<f32>> =

@@ -75,6 +75,22 @@ fn dollars_that_the_budget_leaves_over_go_to_what_is_hardly_known() {
 }
 
 #[test]
+fn a_first_bad_answer_does_not_keep_a_new_route_out_where_it_takes_nobodys_dollars() {
+    let share = |budget: Option<f64>, slack: f64, seen: u64| {
+        let policy = match budget {
+            Some(budget) => json!({"epsilon": 0.01, "alpha": 0.0, "budget": budget}),
+            None => json!({"epsilon": 0.01, "alpha": 0.0, "cost_weight": 0.0}),
+        };
+        let mut world = with_policy(&[0.9, 0.4, 0.9], policy);
+        (world.widths, world.slack, world.observations[1]) = ([0.01; 3], slack, seen);
+        world.propensities()[1]
+    };
+    assert!(share(None, 0.0, 1) > 0.09 && share(None, 0.0, 10) < 0.001);
+    assert!(share(Some(CHEAP), CHEAP, 1) > 0.09 && share(Some(CHEAP), CHEAP, 10) < 0.001);
+    assert!(share(Some(CHEAP), 0.0, 1) < 0.001, "but of a budget that others need it has no more");
+}
+
+#[test]
 fn a_free_route_gets_nothing_of_a_budget_that_leaves_nothing_over() {
     for policy in [json!({"epsilon": 0.01, "alpha": 0.0}), json!({"epsilon": 0.01, "budget": CHEAP})] {
         let mut world = with_policy(&[0.1, 0.9, 0.5], policy);

@@ -47,14 +47,17 @@ impl fmt::Display for Form {
     }
 }
 
-/// `k` kernel features behind `projection`: random landmarks with no zeros, always the same ones. `None` if `k` leaves none.
+/// `k` kernel features behind `projection`: random landmarks and a trend with no zeros, always the same ones. `None` if `k`
+/// leaves none.
 pub fn kernel_features(projection: &Projection, k: usize) -> Option<Features> {
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    let (m, p) = (k.checked_sub(FORM.len() + 1)?, projection.rows().checked_sub(FORM.len())?);
+    let (m, p) = (k.checked_sub(FORM.len() + 2)?, projection.rows().checked_sub(FORM.len())?);
+    let trend: Vec<f32> = (0..projection.columns()).map(|_| random.random_range(-0.1..0.1)).collect();
     let points = (0..m * p).map(|_| random.random_range(-0.1..0.1)).collect();
     let mut below = |n: usize| if n % m <= n / m { random.random_range(0.1..1.0) } else { 0.0 };
     let whitening = (0..m * m).map(&mut below).collect();
-    Landmarks::new(projection.clone(), FORM.len(), points, whitening).map(Features::Landmarks)
+    let projection = projection.with_row(&trend)?;
+    Landmarks::new(projection, FORM.len() + 1, points, whitening).map(Features::Landmarks)
 }
 
 /// An encoder's principal components, as many as the learner takes: mean `[D]`, components `[C × D]`.

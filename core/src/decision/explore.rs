@@ -44,15 +44,15 @@ pub(super) fn probabilities(
         let affordable = policy.budget.map_or(1.0, |budget| (budget / candidate.cost).min(1.0));
         let hope = hopeful(candidate, leader, pace.cost_weight);
         // First bad answers may be bad luck: where no other route's dollars are spent on it, a new route is not given up.
-        let open = seen < NEW || hopeful(candidate, leader, 0.0);
+        let is_new = seen < NEW;
         // Asked first: nothing left over for a free route would be 0/0.
-        let left_over = match pace.slack > 0.0 && open {
+        let left_over = match pace.slack > 0.0 && (is_new || hopeful(candidate, leader, 0.0)) {
             true => {
                 (pace.slack / candidate.cost / n).min(SLACK_SHARE) * (KNOWN / (seen as f64 + 1.0)).min(1.0)
             }
             false => 0.0,
         };
-        let new = match seen < NEW && (hope || policy.budget.is_none()) {
+        let new = match is_new && (hope || policy.budget.is_none()) {
             true => NEW_SHARE * affordable,
             false => 0.0,
         };

@@ -26,6 +26,7 @@ pub struct Saved {
     landmarks: Option<SavedLandmarks>,
     /// How much the form of a text counts in them.
     form: f32,
+    /// Beside them; what was written before there were any has none.
     #[serde(default)]
     trend: Option<Trend>,
     arms: BTreeMap<String, ArmStats>,

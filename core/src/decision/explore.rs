@@ -52,7 +52,8 @@ pub(super) fn probabilities(
             }
             false => 0.0,
         };
-        let new = match is_new && (hope || policy.budget.is_none()) {
+        // A route never asked may cost anything: its predicted dollars are a guess, and no reason to give it up.
+        let new = match is_new && (hope || policy.budget.is_none() || seen == 0) {
             true => NEW_SHARE * affordable,
             false => 0.0,
         };

@@ -70,6 +70,10 @@ fn params(
     constant: (usize, f64),
     factor: Factor<Vec<f32>>,
 ) -> RouteParams {
+    if arm.observations() == 0 {
+        // What others write at length says little of it, and a guess too high would keep it from being asked at all.
+        length.fill(0.0);
+    }
     correct_length(arm, &mut length, constant);
     RouteParams { theta: scaled(theta, 1.0), length: scaled(&length, 1.0), factor, curve: None }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Config;
-use crate::cost::completion_tokens;
+use crate::cost::{PRIOR_COMPLETION_TOKENS, completion_tokens};
 use crate::signals::Signals;
 
 const LEARNER: LearnerConfig = LearnerConfig {
@@ -302,6 +302,22 @@ fn where_form_means_nothing_it_counts_for_little() {
         observe(&mut learner, A, &x, reward, None);
     }
     assert!(learner.form < 1.0, "{}", learner.form);
+}
+
+#[test]
+fn a_route_never_asked_is_thought_to_write_as_much_as_the_prior_says_whatever_others_write() {
+    let mut learner = kernel(1, 0.5, None);
+    for _ in 0..200 {
+        observe(&mut learner, B, &prompt([0.0; 2], 0.0), 1.0, Some(15_000));
+    }
+    let tokens = |learner: &Learner| {
+        let params = learner.params(&routing(&[1.0, 1.0], json!({}))).unwrap();
+        let z = learner.features().apply(prompt([0.0; 2], 0.0).values());
+        completion_tokens(params[0].params().score(&z).length, 100_000)
+    };
+    assert!((tokens(&learner) - PRIOR_COMPLETION_TOKENS).abs() < 0.1, "{}", tokens(&learner));
+    observe(&mut learner, A, &prompt([0.0; 2], 0.0), 1.0, Some(15_000));
+    assert!(tokens(&learner) > 5_000.0, "then its own answer counts: {}", tokens(&learner));
 }
 
 #[test]

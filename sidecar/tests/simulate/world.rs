@@ -50,6 +50,21 @@ fn the_baselines_keep_the_budget_and_the_report_its_shape() {
 }
 
 #[test]
+fn a_budget_is_kept_although_the_dear_arms_are_named_first() {
+    let house = House::new();
+    let row = |i: usize| {
+        let prompt = format!("question {i} about {}", ["sums", "cats", "rust", "tea"][i % 4]);
+        json!({"prompt": prompt, "arms": {"a": {"reward": 0.95, "cost": 0.015}, "b": {"reward": 0.9, "cost": 0.0007},
+                                          "c": {"reward": 0.8, "cost": 0.00003}}})
+    };
+    let file = house.rows("rows.jsonl", &(0..400).map(row).collect::<Vec<_>>());
+    let rows = [file.to_str().unwrap(), "--learn-first", "200", "--budget", "0.0003", "--seeds", "4"];
+    let report = house.report(&rows);
+    assert!(number(&report, "/use") < 1.05, "{}", report["use"]);
+    assert!(number(&report, "/shares/c") > 0.4, "{}", report["shares"]);
+}
+
+#[test]
 fn drift_cuts_phases_and_changes_what_the_arms_give() {
     let house = House::new();
     let file = house.rows("rows.jsonl", &separable(120));

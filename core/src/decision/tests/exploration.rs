@@ -61,6 +61,18 @@ fn a_new_route_is_tried_as_often_as_the_budget_can_pay_for_it() {
 }
 
 #[test]
+fn a_route_never_asked_is_tried_although_its_predicted_dollars_speak_against_it() {
+    let share = |seen: u64| {
+        let policy = json!({"epsilon": 0.01, "alpha": 0.0, "budget": CHEAP});
+        let mut world = with_policy(&[0.5, 0.9, 0.5], policy);
+        (world.widths, world.cost_weight, world.observations[2]) = ([0.01; 3], 1e9, seen);
+        world.propensities()[2]
+    };
+    assert!((share(0) - 0.01).abs() < 1e-4, "a tenth of a tenth, at ten times the budget: {}", share(0));
+    assert!(share(1) < 0.001, "then its dollars are known: {}", share(1));
+}
+
+#[test]
 fn dollars_that_the_budget_leaves_over_go_to_what_is_hardly_known() {
     let share = |slack: f64, seen: u64| {
         let policy = json!({"epsilon": 0.01, "alpha": 0.0, "budget": CHEAP});

@@ -25,7 +25,7 @@ pub struct Candidate {
     pub reward: f32,
     /// Standard deviation of q̂, by what is known.
     pub width: f32,
-    /// α · width, the exploration bonus.
+    /// α · width, the exploration bonus of `linucb`; 0 by any other policy.
     pub bonus: f32,
     /// ĉ, predicted dollars.
     pub cost: f64,
@@ -74,7 +74,7 @@ impl NoDecision {
 /// Decides one request. `previous` is the model that answered this conversation last, if one is known (an index of the
 /// models); `draw` is a uniform random number in 0..1: with the same draw the same decision.
 ///
-/// `utility = q̂ + α·width − λ·ĉ`. If the best utility is not above 0, the default route is the one to take; under a
+/// `utility = q̂ − λ·ĉ`, by `linucb` with α·width more. If the best utility is not above 0, the default route is the one to take; under a
 /// budget, where λ only ranks, there is no such bar. With a known probability another candidate is explored. A
 /// conversation stays on its model unless moving is expected to gain more than `sticky.margin` ([`hold`]).
 pub fn decide(
@@ -118,6 +118,15 @@ struct Terms<'d> {
     observations: &'d [u64],
 }
 
+// === impl Candidate ===
+
+impl Candidate {
+    /// q̂ − λ·ĉ for λ = `weight`: what is expected of it, without a bonus.
+    fn value(&self, weight: f64) -> f64 {
+        f64::from(self.reward) - weight * self.cost
+    }
+}
+
 // === impl Terms ===
 
 impl<'d> Terms<'d> {
@@ -143,7 +152,7 @@ fn score(
         let price = model_of(terms.routing, route)?.price;
         let score = snapshot.route(route)?.score(&z);
         let cost = predicted_cost(price, score.length, facts);
-        let bonus = terms.policy.alpha * score.width;
+        let bonus = terms.policy.optimism() * score.width;
         let utility = score.reward + bonus - (terms.pace.cost_weight * cost) as f32;
         let (reward, width) = (score.reward, score.width);
         Some(Candidate { route, reward, width, bonus, cost, utility, propensity: 0.0 })
@@ -184,7 +193,7 @@ fn draw_route(
     let probabilities = match policy.kind {
         PolicyKind::Static => vec![0.0; candidates.len()],
         PolicyKind::Uniform => vec![1.0 / candidates.len().max(1) as f64; candidates.len()],
-        PolicyKind::Linucb => explore::probabilities(policy, *pace, candidates, best, seen),
+        PolicyKind::Matching | PolicyKind::Linucb => explore::probabilities(policy, *pace, candidates, best, seen),
     };
     let other = |i: usize| Some(i) != best;
     let explored: f64 = probabilities.iter().enumerate().filter(|(i, _)| other(*i)).map(|(_, p)| p).sum();

@@ -8,7 +8,9 @@ use super::section::Section;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyKind {
-    /// LinUCB on the projected context.
+    /// Each candidate as often as it may be the best, by what is known ([`crate::policy`]).
+    Matching,
+    /// LinUCB: the best with a bonus for what is uncertain.
     Linucb,
     /// Always the candidate of the highest score, the first of equals; nothing is explored.
     Static,
@@ -21,7 +23,8 @@ pub enum PolicyKind {
 pub struct PolicyParams {
     /// Which policy.
     pub kind: PolicyKind,
-    /// α, weight of the exploration bonus.
+    /// α, how much what is uncertain is explored: how many times a width counts as the doubt of `matching`, or as the
+    /// bonus of `linucb`.
     pub alpha: f32,
     /// ε, share of requests that explore among the candidates, so that every candidate's propensity is known and
     /// above zero. Under a budget also the share of it that this may cost.
@@ -46,15 +49,42 @@ pub struct PolicyOverride {
     pub cost_weight: Option<f32>,
 }
 
-const KINDS: [(&str, PolicyKind); 3] =
-    [("linucb", PolicyKind::Linucb), ("static", PolicyKind::Static), ("uniform", PolicyKind::Uniform)];
+const KINDS: [(&str, PolicyKind); 4] = [
+    ("matching", PolicyKind::Matching),
+    ("linucb", PolicyKind::Linucb),
+    ("static", PolicyKind::Static),
+    ("uniform", PolicyKind::Uniform),
+];
+
+impl PolicyKind {
+    /// Whether it goes by what is predicted of the candidates.
+    pub(crate) fn predicts(self) -> bool {
+        matches!(self, Self::Matching | Self::Linucb)
+    }
+
+    /// α where none is set: what earned most on recorded answers (`bench/README.md`).
+    fn alpha(self) -> f32 {
+        if self == Self::Linucb { 1.5 } else { 0.4 }
+    }
+}
 
 impl PolicyParams {
+    /// Widths that a prediction gets as a bonus.
+    pub(crate) fn optimism(&self) -> f32 {
+        if self.kind == PolicyKind::Linucb { self.alpha } else { 0.0 }
+    }
+
+    /// Widths that a prediction may be wrong by, as a standard deviation.
+    pub(crate) fn doubt(&self) -> f32 {
+        if self.kind == PolicyKind::Matching { self.alpha } else { 0.0 }
+    }
+
     pub(super) fn read(section: &Section) -> Self {
         let own = PolicyOverride::read(section);
+        let kind = own.kind.unwrap_or(PolicyKind::Matching);
         let params = Self {
-            kind: own.kind.unwrap_or(PolicyKind::Linucb),
-            alpha: own.alpha.unwrap_or(1.5),
+            kind,
+            alpha: own.alpha.unwrap_or(kind.alpha()),
             epsilon: own.epsilon.unwrap_or(0.01),
             cost_weight: own.cost_weight.unwrap_or(10.0),
             budget: read_budget(section),
@@ -71,9 +101,11 @@ impl PolicyParams {
 
     /// These with what a decision sets otherwise.
     pub(super) fn with(self, own: PolicyOverride, budget: Option<f64>) -> Self {
+        // α means something else to another kind.
+        let of_its_kind = own.kind.filter(|kind| *kind != self.kind).map_or(self.alpha, PolicyKind::alpha);
         Self {
             kind: own.kind.unwrap_or(self.kind),
-            alpha: own.alpha.unwrap_or(self.alpha),
+            alpha: own.alpha.unwrap_or(of_its_kind),
             epsilon: own.epsilon.unwrap_or(self.epsilon),
             cost_weight: own.cost_weight.unwrap_or(self.cost_weight),
             budget: budget.or(self.budget),
@@ -86,7 +118,7 @@ impl PolicyOverride {
     pub(super) fn read(section: &Section) -> Self {
         let number = |key, top| section.optional_number(key, 0.0..=top).map(|n| n as f32);
         Self {
-            kind: section.get("kind").map(|_| section.choice("kind", &KINDS, PolicyKind::Linucb)),
+            kind: section.get("kind").map(|_| section.choice("kind", &KINDS, PolicyKind::Matching)),
             alpha: number("alpha", 10.0),
             epsilon: number("epsilon", 1.0),
             cost_weight: number("cost_weight", 1e6),

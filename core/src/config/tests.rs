@@ -47,7 +47,7 @@ fn a_budget_replaces_the_weight_of_a_dollar() {
 fn the_policy_and_the_learner_have_their_defaults() {
     let config = Config::from_value(&document()).unwrap();
     let (policy, learner) = (config.routing.policy, config.learner);
-    assert_eq!((policy.kind, policy.budget), (PolicyKind::Linucb, None));
+    assert_eq!((policy.kind, policy.budget), (PolicyKind::Matching, None));
     assert_eq!((learner.dimensions, learner.whole_context), (64, false));
     let mut document = document();
     document["policy"] = json!({"kind": "uniform"});
@@ -76,7 +76,7 @@ fn all_errors_are_reported_at_once_each_with_its_path() {
         "default_model: \"smal\" is not among the models (small)",
         "listen.gateway: must be an address and a port",
         "policy.alpha: must be a number",
-        "policy.kind: must be one of linucb, static, uniform, not \"magic\"",
+        "policy.kind: must be one of matching, linucb, static, uniform, not \"magic\"",
         "signals.keywords[0].any: must list at least one word or phrase",
         "decisions[0].models: \"none\" is not among the models",
         "decisions[0].when[0].keyword: \"unknown\" is not the name of a rule",
@@ -123,9 +123,9 @@ fn a_decision_may_overrule_policy_budget_and_stickiness() {
         document["decisions"][0].as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
         document
     };
-    let read = |own: Value| Config::from_value(&with(json!({"alpha": 0.5}), own)).unwrap().routing;
+    let read = |own: Value| Config::from_value(&with(json!({"alpha": 0.7}), own)).unwrap().routing;
     let routing =
-        read(json!({"policy": {"kind": "static", "epsilon": 0.2}, "budget": 0.01, "scores": {"large": 0.4}}));
+        read(json!({"policy": {"kind": "static", "alpha": 0.5, "epsilon": 0.2}, "budget": 0.01, "scores": {"large": 0.4}}));
     let policy = routing.policy_of(&routing.decisions[0]);
     assert_eq!((policy.kind, policy.alpha, policy.epsilon), (PolicyKind::Static, 0.5, 0.2));
     assert_eq!((policy.budget, routing.policy.budget), (Some(0.01), None));
@@ -137,6 +137,12 @@ fn a_decision_may_overrule_policy_budget_and_stickiness() {
     ] {
         assert_eq!(read(json!({"sticky": sticky})).decisions[0].sticky, Some(expected));
     }
+    let alpha = |own: Value| {
+        let routing = read(json!({"policy": own}));
+        routing.policy_of(&routing.decisions[0]).alpha
+    };
+    assert_eq!((alpha(json!({"epsilon": 0.2})), alpha(json!({"kind": "matching"}))), (0.7, 0.7));
+    assert_eq!(alpha(json!({"kind": "linucb"})), 1.5, "another kind's α means something else");
     let refused = |policy: Value, own: Value| errors(&with(policy, own)).join("\n");
     let beside = refused(json!({"budget": 0.1}), json!({"policy": {"cost_weight": 1.0}}));
     assert!(beside.contains("decisions[0].policy.cost_weight: cannot stand beside a budget"), "{beside}");

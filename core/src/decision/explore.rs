@@ -1,13 +1,15 @@
 //! Exploration: how probable a candidate other than the best is made.
 //!
-//! The bonus of LinUCB finds out what is uncertain and looks good. What is added here keeps every propensity known and
-//! above zero (off-policy evaluation stands on it), gets a new route its first answers, and puts dollars to use
-//! that the budget leaves over. A table of reasons, of which the strongest counts; under a budget every one of them is
-//! held to dollars, since one answer of a dear model may cost what a thousand requests may.
+//! A candidate is taken as often as it may be the best ([`matching`]), or `linucb`'s bonus has already found out what is
+//! uncertain and looks good. What is added keeps every propensity above zero (off-policy evaluation stands on it), gets a
+//! new route its first answers, and puts dollars to use that the budget leaves over. A table of reasons, of which the
+//! strongest counts. Under a budget what is added is held to dollars, since one answer of a dear model may cost what a
+//! thousand requests may; what matching costs is λ's to foresee ([`crate::learner`]).
 
 use super::Candidate;
 use crate::config::PolicyParams;
 use crate::learner::Pace;
+use crate::policy::matching::{self, MOST};
 
 /// A route is new until it has so many observations…
 const NEW: u64 = 10;
@@ -21,8 +23,6 @@ const DEVIATIONS: f64 = 2.0;
 const SLACK_SHARE: f64 = 0.1;
 /// …until it has so many observations; then less and less.
 const KNOWN: f64 = 300.0;
-/// Exploration never takes more than this share of the requests.
-const MOST: f64 = 0.5;
 
 /// Probabilities of all candidates but `best` (its own is 0), in their order. `observations` are those each candidate's
 /// parameters were learned from.
@@ -33,32 +33,17 @@ pub(super) fn probabilities(
     best: Option<usize>,
     observations: impl Fn(&Candidate) -> u64,
 ) -> Vec<f64> {
-    let n = candidates.len() as f64;
     let leader = best.and_then(|i| candidates.get(i));
-    let epsilon = f64::from(policy.epsilon) / n;
-    let of = |(i, candidate): (usize, &Candidate)| {
-        if Some(i) == best || epsilon == 0.0 {
-            return 0.0;
-        }
-        let seen = observations(candidate);
-        let affordable = policy.budget.map_or(1.0, |budget| (budget / candidate.cost).min(1.0));
-        let hope = hopeful(candidate, leader, pace.cost_weight);
-        // First bad answers may be bad luck: where no other route's dollars are spent on it, a new route is not given up.
-        let is_new = seen < NEW;
-        // Asked first: nothing left over for a free route would be 0/0.
-        let left_over = match pace.slack > 0.0 && (is_new || hopeful(candidate, leader, 0.0)) {
-            true => {
-                (pace.slack / candidate.cost / n).min(SLACK_SHARE) * (KNOWN / (seen as f64 + 1.0)).min(1.0)
-            }
-            false => 0.0,
-        };
-        // A route never asked may cost anything: its predicted dollars are a guess, and no reason to give it up.
-        let new = match is_new && (hope || policy.budget.is_none() || seen == 0) {
-            true => NEW_SHARE * affordable,
-            false => 0.0,
-        };
-        let floor = epsilon * affordable * if hope { 1.0 } else { HOPELESS };
-        floor.max(new).max(left_over)
+    let of = |(i, candidate): (usize, &Candidate)| match Some(i) == best {
+        true => 0.0,
+        false => matched(policy, pace.cost_weight, candidate, leader).max(added(
+            policy,
+            pace,
+            candidate,
+            leader,
+            candidates.len() as f64,
+            observations(candidate),
+        )),
     };
     let mut probabilities: Vec<f64> = candidates.iter().enumerate().map(of).collect();
     let total: f64 = probabilities.iter().sum();
@@ -69,9 +54,45 @@ pub(super) fn probabilities(
     probabilities
 }
 
+/// P that the candidate is worth more than the one that looks best; the default route outside the candidates is worth 0.
+fn matched(policy: &PolicyParams, weight: f64, candidate: &Candidate, leader: Option<&Candidate>) -> f64 {
+    let (most, width) = leader.map_or((0.0, 0.0), |leader| (leader.value(weight), leader.width));
+    let gap = most - candidate.value(weight);
+    matching::chance(gap.max(0.0), f64::from(policy.doubt() * candidate.width.hypot(width)))
+}
+
+/// The strongest of the other reasons to take one of `n` candidates that has been `seen` so often.
+fn added(
+    policy: &PolicyParams,
+    pace: Pace,
+    candidate: &Candidate,
+    leader: Option<&Candidate>,
+    n: f64,
+    seen: u64,
+) -> f64 {
+    if policy.epsilon == 0.0 {
+        return 0.0;
+    }
+    let affordable = policy.budget.map_or(1.0, |budget| (budget / candidate.cost).min(1.0));
+    let hope = hopeful(candidate, leader, pace.cost_weight);
+    // First bad answers may be bad luck: where no other route's dollars are spent on it, a new route is not given up.
+    let is_new = seen < NEW;
+    // Asked first: nothing left over for a free route would be 0/0.
+    let left_over = match pace.slack > 0.0 && (is_new || hopeful(candidate, leader, 0.0)) {
+        true => (pace.slack / candidate.cost / n).min(SLACK_SHARE) * (KNOWN / (seen as f64 + 1.0)).min(1.0),
+        false => 0.0,
+    };
+    // A route never asked may cost anything: its predicted dollars are a guess, and no reason to give it up.
+    let new = match is_new && (hope || policy.budget.is_none() || seen == 0) {
+        true => NEW_SHARE * affordable,
+        false => 0.0,
+    };
+    let floor = f64::from(policy.epsilon) / n * affordable * if hope { 1.0 } else { HOPELESS };
+    floor.max(new).max(left_over)
+}
+
 /// Whether the candidate may be better than the best, with a dollar at `weight`.
 fn hopeful(candidate: &Candidate, leader: Option<&Candidate>, weight: f64) -> bool {
-    let value = |c: &Candidate| f64::from(c.reward) - weight * c.cost;
-    let hope = value(candidate) + DEVIATIONS * f64::from(candidate.width);
-    leader.is_none_or(|leader| hope > value(leader))
+    let hope = candidate.value(weight) + DEVIATIONS * f64::from(candidate.width);
+    leader.is_none_or(|leader| hope > leader.value(weight))
 }

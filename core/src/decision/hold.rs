@@ -6,7 +6,7 @@
 //! their first turn, and whenever they are free to move.
 
 use super::{Candidate, Terms};
-use crate::config::{PolicyKind, StickyOverride};
+use crate::config::StickyOverride;
 
 /// The candidate (its index) that `previous`, an index of the models, is held on; `None` leaves the choice free.
 /// `best` is what the policy would take, `None` nothing of these: the default route, worth 0. `own` is what the decision
@@ -21,13 +21,13 @@ pub(super) fn held(
     let Terms { routing, policy, pace, .. } = terms;
     let margin = routing.sticky.margin_of(own)?;
     // The others either never move or are there to gather evidence alike.
-    if policy.kind != PolicyKind::Linucb {
+    if !policy.kind.predicts() {
         return None;
     }
     let previous = previous?;
     let is_held = |c: &Candidate| routing.routes.get(c.route).is_some_and(|r| r.model == previous);
     let index = candidates.iter().position(is_held)?;
-    let value = |c: &Candidate| f64::from(c.reward) - pace.cost_weight * c.cost;
+    let value = |c: &Candidate| c.value(pace.cost_weight);
     let nothing = if best.is_none() { 0.0 } else { f64::NEG_INFINITY };
     let most = candidates.iter().map(value).fold(nothing, f64::max);
     let gain = most - value(candidates.get(index)?);

@@ -109,8 +109,8 @@ fn a_price_counts_as_much_as_the_cost_weight_says() {
 }
 
 #[test]
-fn an_unknown_route_is_tried_for_its_bonus() {
-    let world = World::new(&[0.1]).with("policy", json!({"alpha": 0.5, "epsilon": 0.0, "cost_weight": 0.0}));
+fn linucb_tries_what_is_unknown_for_its_bonus() {
+    let world = World::new(&[0.1]).with("policy", json!({"kind": "linucb", "alpha": 0.5, "cost_weight": 0.0}));
     let (decision, _) = world.decide(&Signals::default(), Api::ChatCompletions, 0.5).unwrap();
     assert_eq!(decision.candidates[0].bonus, 0.5);
     assert_eq!(decision.candidates[0].utility, 0.6);
@@ -173,7 +173,7 @@ fn a_decision_may_go_by_a_policy_of_its_own() {
     );
     assert_eq!(taken(world(), json!({"policy": {"kind": "static"}})), Some(0));
     let unsure = World { widths: [10.0, 0.0, 0.0], ..world() };
-    assert_eq!(taken(unsure, json!({"policy": {"alpha": 1.0, "epsilon": 0.0}})), Some(0), "for its bonus");
+    assert_eq!(taken(unsure, json!({"policy": {"kind": "linucb", "alpha": 1.0}})), Some(0), "for its bonus");
 }
 
 #[test]

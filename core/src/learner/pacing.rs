@@ -1,7 +1,7 @@
 //! Budget pacing: the price λ of a dollar, so that requests cost on average what they may.
 //!
-//! λ is the dual variable of the ceiling: with the right one, taking the best `q̂ − λĉ` for each request spends the
-//! budget where it buys most. It is not stepped towards but solved for, over the requests seen lately with what is
+//! λ is the dual variable of the ceiling: with the right one, choosing by `q̂ − λĉ` for each request spends the
+//! budget where it buys most, in expectation over what exploration by [`matching`] takes. It is not stepped towards but solved for, over the requests seen lately with what is
 //! known by now (re-solving, as in Agrawal & Devanur 2014, "Bandits with concave rewards and convex knapsacks"), so
 //! a new price or a new route counts at once. A ledger of what was really spent corrects what the predictions miss.
 
@@ -14,6 +14,7 @@ use crate::config::{PolicyKind, PolicyParams, Routing};
 use crate::context::Context;
 use crate::cost::predicted_cost;
 use crate::policy::Features;
+use crate::policy::matching::{self, MOST};
 use crate::request::RequestFacts;
 use crate::snapshot::RouteParams;
 
@@ -56,8 +57,16 @@ struct Request {
     facts: RequestFacts,
 }
 
-/// One candidate of one request: its reward with its bonus, and its dollars, as predicted.
-type Offer = (f32, f64);
+/// One candidate of one request, as predicted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Offer {
+    /// q̂, with the bonus if there is one.
+    reward: f64,
+    /// ĉ, dollars.
+    cost: f64,
+    /// Standard deviation that the policy thinks its reward has.
+    doubt: f64,
+}
 
 // === impl Pacer ===
 
@@ -155,8 +164,11 @@ impl Request {
             let price = routing.models.get(routing.routes.get(*route)?.model)?.price;
             let known = params.get(*route)?;
             let score = known.params().score(&self.z);
-            let value = score.reward + policy.alpha * score.width;
-            Some((value, predicted_cost(price, score.length, &self.facts)))
+            Some(Offer {
+                reward: f64::from(score.reward + policy.optimism() * score.width),
+                cost: predicted_cost(price, score.length, &self.facts),
+                doubt: f64::from(policy.doubt() * score.width),
+            })
         };
         match policy.kind {
             // λ changes nothing there.
@@ -166,16 +178,24 @@ impl Request {
     }
 }
 
-/// Mean dollars of the offers that `q̂ − λĉ` takes; of equals the cheaper.
+/// Mean dollars of what is chosen of the offers at λ = `weight`.
 fn mean_cost(requests: &[Vec<Offer>], weight: f64) -> f64 {
-    let utility = |(reward, cost): &Offer| f64::from(*reward) - weight * cost;
-    let best = |offers: &Vec<Offer>| {
-        offers
-            .iter()
-            .max_by(|a, b| utility(a).total_cmp(&utility(b)).then(b.1.total_cmp(&a.1)))
-            .map_or(0.0, |(_, cost)| *cost)
-    };
-    requests.iter().map(best).sum::<f64>() / requests.len().max(1) as f64
+    requests.iter().map(|offers| expected_cost(offers, weight)).sum::<f64>() / requests.len().max(1) as f64
+}
+
+/// Dollars of the best `q̂ − λĉ`, of equals the cheaper, and of the others as often as they may be better.
+fn expected_cost(offers: &[Offer], weight: f64) -> f64 {
+    let value = |offer: &Offer| offer.reward - weight * offer.cost;
+    let by_value =
+        |a: &&Offer, b: &&Offer| value(a).total_cmp(&value(b)).then(b.cost.total_cmp(&a.cost));
+    let Some(best) = offers.iter().max_by(by_value) else { return 0.0 };
+    let (mut others, mut more) = (0.0, 0.0);
+    for offer in offers.iter().filter(|offer| !std::ptr::eq(*offer, best)) {
+        let chance = matching::chance(value(best) - value(offer), offer.doubt.hypot(best.doubt));
+        others += chance;
+        more += chance * (offer.cost - best.cost);
+    }
+    best.cost + more * if others > MOST { MOST / others } else { 1.0 }
 }
 
 /// The least λ that costs at most `target`; where none does, one so high that the cheapest are taken. By doubling and
@@ -202,7 +222,8 @@ mod tests {
 
     /// Half of the requests gain .4 from the dear model, the others .1; cheap costs 1, dear 10.
     fn requests() -> Vec<Vec<Offer>> {
-        (0..100).map(|i| vec![(0.5, 1.0), (if i % 2 == 0 { 0.9 } else { 0.6 }, 10.0)]).collect()
+        let offer = |reward, cost| Offer { reward, cost, doubt: 0.0 };
+        (0..100).map(|i| vec![offer(0.5, 1.0), offer(if i % 2 == 0 { 0.9 } else { 0.6 }, 10.0)]).collect()
     }
 
     #[test]
@@ -215,6 +236,25 @@ mod tests {
     #[test]
     fn a_budget_below_the_cheapest_takes_the_cheapest() {
         assert_eq!(mean_cost(&requests(), solve(&requests(), 0.5)), 1.0);
+    }
+
+    #[test]
+    fn what_is_explored_is_paid_for() {
+        // At λ = .2 cheap is worth .3 and dear, as uncertain as can be, −1.1 or −1.4: about one in four.
+        let mut doubtful = requests();
+        doubtful.iter_mut().for_each(|offers| offers[1].doubt = 2.0);
+        assert_eq!(mean_cost(&requests(), 0.2), 1.0);
+        let share = 0.5 * (matching::chance(1.4, 2.0) + matching::chance(1.7, 2.0));
+        assert!((mean_cost(&doubtful, 0.2) - (1.0 + 9.0 * share)).abs() < 1e-9);
+        let weight = solve(&doubtful, 2.0);
+        assert!((mean_cost(&doubtful, weight) - 2.0).abs() < 1e-6, "{weight}");
+    }
+
+    #[test]
+    fn many_that_may_be_best_take_half_of_the_requests_together() {
+        let offer = |cost| Offer { reward: 0.5, cost, doubt: 1.0 };
+        let alike = vec![vec![offer(1.0), offer(4.0), offer(4.0), offer(4.0)]];
+        assert!((mean_cost(&alike, 0.0) - 2.5).abs() < 1e-9);
     }
 
     #[test]

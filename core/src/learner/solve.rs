@@ -20,7 +20,10 @@ const PRIOR_WEIGHT: f64 = 10.0;
 pub(super) fn together(arms: &[&ArmStats], k: usize, ridge: f64, sharing: f64) -> Option<Vec<RouteParams>> {
     let usual = Hierarchy::of(arms, k, ridge, sharing, vec![1.0; arms.len()])?;
     // How long answers are is not a matter of difficulty.
-    let lengths = usual.weights(arms, |a| &a.length);
+    let mut lengths = usual.weights(arms, |a| &a.length);
+    // What others write at length says little of a route never asked, and a guess too high would keep it unasked.
+    let never_asked = lengths.iter_mut().zip(arms).filter(|(_, arm)| arm.observations() == 0);
+    never_asked.for_each(|(length, _)| length.fill(0.0));
     let (hierarchy, curves) = difficulty::or_usual(usual, arms, k, ridge, sharing)?;
     let rewards = hierarchy.weights(arms, |a| &a.reward);
     let pooled = pooled_variance(arms, &rewards);
@@ -70,10 +73,6 @@ fn params(
     constant: (usize, f64),
     factor: Factor<Vec<f32>>,
 ) -> RouteParams {
-    if arm.observations() == 0 {
-        // What others write at length says little of it, and a guess too high would keep it from being asked at all.
-        length.fill(0.0);
-    }
     correct_length(arm, &mut length, constant);
     RouteParams { theta: scaled(theta, 1.0), length: scaled(&length, 1.0), factor, curve: None }
 }

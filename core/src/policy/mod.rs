@@ -7,6 +7,7 @@ mod curve;
 mod factor;
 mod features;
 mod linucb;
+pub(crate) mod matching;
 mod projection;
 
 pub use curve::Curve;

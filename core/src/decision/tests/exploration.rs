@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::matching;
 
 /// Prices of an answer of the world's models at 1,000 tokens in and 256 out: $0, $.001256 and $.01256.
 const CHEAP: f64 = 0.001_256;
@@ -19,7 +20,40 @@ fn every_candidate_keeps_its_share_of_epsilon() {
 }
 
 #[test]
-fn without_epsilon_nothing_is_explored() {
+fn a_candidate_is_taken_as_often_as_it_may_be_the_best() {
+    let policy = json!({"alpha": 0.5, "epsilon": 0.0, "cost_weight": 0.0});
+    let world = |widths: [f32; 3]| World { widths, ..with_policy(&[0.7, 0.9, 0.1], policy.clone()) };
+    let [free, cheap, dear] = world([0.3, 0.2, 0.0]).propensities();
+    // .2 worse, and half of √(.3² + .2²) is how far both may be off; dear is .8 worse and half of .2 may be wrong.
+    let expected = matching::chance(0.2, 0.5 * 0.13f64.sqrt()) as f32;
+    assert!((free - expected).abs() < 1e-5 && free > 0.1, "{free} {expected}");
+    assert_eq!((dear, cheap), (0.0, 1.0 - free));
+    assert_eq!(world([0.0; 3]).propensities(), [0.0, 1.0, 0.0], "what is known is not explored");
+}
+
+#[test]
+fn candidates_that_may_all_be_best_leave_half_of_the_requests_to_the_one_that_looks_best() {
+    let policy = json!({"alpha": 1.0, "epsilon": 0.0, "cost_weight": 0.0});
+    let propensities = with_policy(&[0.5, 0.5, 0.5], policy).propensities();
+    assert_eq!(propensities, [0.5, 0.25, 0.25]);
+}
+
+#[test]
+fn where_nothing_is_worth_its_price_what_may_be_worth_it_is_still_tried() {
+    let policy = json!({"alpha": 1.0, "epsilon": 0.0, "cost_weight": 0.0});
+    let share_of_cheap = |width: f32| {
+        let world = World { widths: [0.0, width, 0.0], ..with_policy(&[-0.2, -0.1, -0.9], policy.clone()) };
+        let world = world.with("decisions", json!([{"name": "d", "models": ["cheap", "dear"]}]));
+        let (decision, _) = world.decide(&Signals::default(), Api::ChatCompletions, 0.999).unwrap();
+        assert_eq!(decision.chosen, None, "the default route, which is worth 0");
+        f64::from(decision.candidates[0].propensity)
+    };
+    assert_eq!(share_of_cheap(0.0), 0.0);
+    assert!((share_of_cheap(0.1) - matching::chance(0.1, 0.1)).abs() < 1e-5);
+}
+
+#[test]
+fn without_alpha_and_epsilon_nothing_is_explored() {
     let world = with_policy(&[0.1, 0.9, 0.5], json!({"alpha": 0.0, "epsilon": 0.0, "cost_weight": 0.0}));
     assert_eq!(world.propensities(), [0.0, 1.0, 0.0]);
 }
@@ -104,7 +138,7 @@ fn a_first_bad_answer_does_not_keep_a_new_route_out_where_it_takes_nobodys_dolla
 
 #[test]
 fn a_free_route_gets_nothing_of_a_budget_that_leaves_nothing_over() {
-    for policy in [json!({"epsilon": 0.01, "alpha": 0.0}), json!({"epsilon": 0.01, "budget": CHEAP})] {
+    for policy in [json!({"epsilon": 0.01, "alpha": 0.0}), json!({"epsilon": 0.01, "alpha": 0.0, "budget": CHEAP})] {
         let mut world = with_policy(&[0.1, 0.9, 0.5], policy);
         world.observations[0] = 50;
         assert!(world.propensities()[0] < 0.005, "{:?}", world.propensities());
@@ -127,7 +161,7 @@ fn the_static_policy_takes_the_first_and_explores_nothing() {
     assert_eq!(world.propensities(), [1.0, 0.0, 0.0]);
 }
 
-/// Any world of the linear policy that explores at all.
+/// Any world of the policies that learn, if they explore at all.
 fn worlds() -> impl Strategy<Value = World> {
     let numbers = (
         prop::collection::vec(0.01f32..1.0, 3),
@@ -136,10 +170,12 @@ fn worlds() -> impl Strategy<Value = World> {
         0.001f32..0.4,
     );
     let budget = (prop::option::of(1e-6f64..1e-2), 0f64..200.0, 0f64..1e-2);
-    (numbers, budget).prop_map(|((rewards, widths, observations, epsilon), (budget, weight, slack))| {
+    let kind = prop::sample::select(vec!["matching", "linucb"]);
+    (numbers, budget, kind).prop_map(|((rewards, widths, observations, epsilon), budget, kind)| {
+        let (budget, weight, slack) = budget;
         let policy = match budget {
-            Some(dollars) => json!({"alpha": 0.3, "epsilon": epsilon, "budget": dollars}),
-            None => json!({"alpha": 0.3, "epsilon": epsilon, "cost_weight": 1.0}),
+            Some(dollars) => json!({"kind": kind, "alpha": 0.3, "epsilon": epsilon, "budget": dollars}),
+            None => json!({"kind": kind, "alpha": 0.3, "epsilon": epsilon, "cost_weight": 1.0}),
         };
         let world = with_policy(&rewards, policy);
         World { widths, observations, cost_weight: weight, slack, ..world }

@@ -100,6 +100,13 @@ def budgets(bench):
                    show(r["reward"]["sd"]), *base)
 
 
+def bonus(bench):
+    bench.title("Matching and linucb's bonus", "budget", "matching", "linucb", "use", "linucb's")
+    for budget, _, _ in BUDGETS:
+        runs = [bench.pareto("budget", budget=budget), bench.pareto("linucb", "--policy", "linucb", budget=budget)]
+        bench.line(dollars(budget), *(show(r["reward"]["mean"]) for r in runs), *(show(r["use"], 3) for r in runs))
+
+
 def change(bench):
     for name, events in DRIFTS.items():
         arm = events[0]["arm"]
@@ -185,7 +192,7 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         bench = Bench(args.dragoman, args.data, args.seeds, pathlib.Path(temporary))
         bench.lines.append(f"dragoman simulate, {args.seeds} seeds, bandit feedback only; MISS: not reached")
-        for part in (budgets, change, arms, ranking, hardship, off_policy):
+        for part in (budgets, bonus, change, arms, ranking, hardship, off_policy):
             part(bench)
     text = "\n".join(bench.lines) + "\n"
     print(text, end="")

@@ -152,7 +152,7 @@ fn score(
         let price = model_of(terms.routing, route)?.price;
         let score = snapshot.route(route)?.score(&z);
         let cost = predicted_cost(price, score.length, facts);
-        let bonus = terms.policy.optimism() * score.width;
+        let bonus = terms.policy.alpha_by(PolicyKind::Linucb) * score.width;
         let utility = score.reward + bonus - (terms.pace.cost_weight * cost) as f32;
         let (reward, width) = (score.reward, score.width);
         Some(Candidate { route, reward, width, bonus, cost, utility, propensity: 0.0 })
@@ -193,7 +193,9 @@ fn draw_route(
     let probabilities = match policy.kind {
         PolicyKind::Static => vec![0.0; candidates.len()],
         PolicyKind::Uniform => vec![1.0 / candidates.len().max(1) as f64; candidates.len()],
-        PolicyKind::Matching | PolicyKind::Linucb => explore::probabilities(policy, *pace, candidates, best, seen),
+        PolicyKind::Matching | PolicyKind::Linucb => {
+            explore::probabilities(policy, *pace, candidates, best, seen)
+        }
     };
     let other = |i: usize| Some(i) != best;
     let explored: f64 = probabilities.iter().enumerate().filter(|(i, _)| other(*i)).map(|(_, p)| p).sum();

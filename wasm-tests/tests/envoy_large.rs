@@ -37,7 +37,7 @@ fn main() {
         .set("encoder", encoder)
         .set("learner", json!({"publish_ms": 50}))
         .set("replay", json!({"flush_ms": 20}))
-        .set("policy", json!({"alpha": 1.0, "epsilon": 0.0, "cost_weight": 0.0}))
+        .set("policy", json!({"kind": "linucb", "alpha": 1.0, "epsilon": 0.0, "cost_weight": 0.0}))
         .with_sidecar();
     FOLDER.get_or_init(|| folder.path().to_owned());
     run(plan, CASES)

@@ -27,7 +27,7 @@ fn plan() -> Plan {
         .models(vec![model("a", 0.4), model("b", 0.5)])
         .set("learner", json!({"publish_ms": 50}))
         .set("replay", json!({"flush_ms": 20}))
-        .set("policy", json!({"alpha": 0.2, "epsilon": 0.0, "cost_weight": 0.0}))
+        .set("policy", json!({"kind": "linucb", "alpha": 0.2, "epsilon": 0.0, "cost_weight": 0.0}))
         .with_sidecar()
 }
 

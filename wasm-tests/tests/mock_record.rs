@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dragoman_core::config::{Config, StorePrompts};
+use dragoman_core::config::{Config, PolicyKind, PolicyParams, StorePrompts};
 use dragoman_core::context::{Context, META, SIGNALS};
 use dragoman_core::decision::decide;
 use dragoman_core::learner::{Base, Learner, Observation};
@@ -41,7 +41,7 @@ fn vectors() -> Vec<(String, Vec<f32>)> {
 }
 
 /// A snapshot as the learner makes them: from the shipped components and 200 answers to the vectors' prompts.
-fn learned() -> Snapshot {
+fn learned(kind: PolicyKind) -> Snapshot {
     let file = model_file("projection.safetensors");
     let tensors = SafeTensors::deserialize(&file).unwrap();
     let floats = |name: &str| -> Vec<f32> {
@@ -49,7 +49,7 @@ fn learned() -> Snapshot {
         data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
     };
     let mut routing = Plan::favouring(3, "strong").meta.routing;
-    (routing.policy.alpha, routing.policy.epsilon, routing.policy.cost_weight) = (0.3, 0.2, 10.0);
+    routing.policy = PolicyParams { kind, alpha: 0.3, epsilon: 0.2, cost_weight: 10.0, budget: None };
     let document = json!({"models": {"m": {"endpoint": "http://h", "price": {"input": 1, "output": 1}}}, "default_model": "m"});
     let base = Base::from_components(&floats("mean"), &floats("components")).unwrap();
     let mut learner = Learner::new(Config::from_value(&document).unwrap().learner, base, None);
@@ -75,7 +75,11 @@ fn one(host: &Host) -> ReplayRecord {
 
 #[test]
 fn a_recorded_decision_is_recomputed_natively_bit_for_bit() {
-    let snapshot = learned();
+    [PolicyKind::Matching, PolicyKind::Linucb].map(recomputed);
+}
+
+fn recomputed(kind: PolicyKind) {
+    let snapshot = learned(kind);
     let host = with_blob(&snapshot.encode(&key()).unwrap());
     for (text, _) in vectors().iter().filter(|(text, _)| !text.trim().is_empty()) {
         host.ask(text).answered("ok");

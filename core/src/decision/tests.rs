@@ -110,7 +110,8 @@ fn a_price_counts_as_much_as_the_cost_weight_says() {
 
 #[test]
 fn linucb_tries_what_is_unknown_for_its_bonus() {
-    let world = World::new(&[0.1]).with("policy", json!({"kind": "linucb", "alpha": 0.5, "cost_weight": 0.0}));
+    let world =
+        World::new(&[0.1]).with("policy", json!({"kind": "linucb", "alpha": 0.5, "cost_weight": 0.0}));
     let (decision, _) = world.decide(&Signals::default(), Api::ChatCompletions, 0.5).unwrap();
     assert_eq!(decision.candidates[0].bonus, 0.5);
     assert_eq!(decision.candidates[0].utility, 0.6);

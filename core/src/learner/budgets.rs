@@ -68,11 +68,19 @@ impl Budgets {
     }
 
     /// What all requests are paced by, and those of decisions with a budget of their own.
-    pub(super) fn paces(&self, routing: &Routing, params: &[RouteParams]) -> (Pace, BTreeMap<String, Pace>) {
+    pub(super) fn paces(
+        &self,
+        routing: &Routing,
+        params: &[RouteParams],
+        observations: &[u64],
+    ) -> (Pace, BTreeMap<String, Pace>) {
         let own = routing.decisions.iter().filter_map(|decision| {
             let pacer = self.own.get(&decision.name)?;
-            Some((decision.name.clone(), pacer.pace(routing, &routing.policy_of(decision), params)))
+            Some((
+                decision.name.clone(),
+                pacer.pace(routing, &routing.policy_of(decision), params, observations),
+            ))
         });
-        (self.all.pace(routing, &routing.policy, params), own.collect())
+        (self.all.pace(routing, &routing.policy, params, observations), own.collect())
     }
 }

@@ -192,8 +192,8 @@ impl Learner {
     ) -> Result<Snapshot, SnapshotError> {
         let malformed = || SnapshotError::Malformed("the learner's statistics are not finite".into());
         let routes = self.params(&routing).ok_or_else(malformed)?;
-        let observations = routing.routes.iter().map(|r| self.observations(&r.name)).collect();
-        let (pace, paces) = self.budgets.paces(&routing, &routes);
+        let observations: Vec<u64> = routing.routes.iter().map(|r| self.observations(&r.name)).collect();
+        let (pace, paces) = self.budgets.paces(&routing, &routes, &observations);
         let meta = SnapshotMeta { schema: SCHEMA, version, created_ms, observations, pace, paces, routing };
         Snapshot::new(meta, self.features.clone(), &routes)
     }

@@ -23,8 +23,10 @@ const WINDOW: usize = 512;
 /// Requests within which a debt or a credit is made up for. The shorter, the closer a few hundred requests keep to the
 /// budget although single answers cost many times the mean; below two hundred λ swings so far that reward is lost.
 const HORIZON: f64 = 300.0;
-/// Requests' budgets that may be saved up: more is not carried on, so a quiet time is not followed by a spree.
-const MAX_CREDIT: f64 = 20.0;
+/// Requests' budgets that may be saved up: more is not carried on, so a quiet time is not followed by a spree. One answer
+/// may cost ten budgets or more, and between two of those that much is saved up and owed by turns: with 20, two dollars in
+/// a hundred were never spent.
+const MAX_CREDIT: f64 = 60.0;
 /// Requests' budgets that may be owed: after that the rest is written off, or a mistake would be paid for forever.
 const MAX_DEBT: f64 = 1000.0;
 /// Least of the budget that is aimed at while a debt is settled.
@@ -137,12 +139,20 @@ impl Pacer {
         }
     }
 
-    /// λ by `policy` if there is no budget, else the one that spends it.
-    pub(super) fn pace(&self, routing: &Routing, policy: &PolicyParams, params: &[RouteParams]) -> Pace {
+    /// λ by `policy` if there is no budget, else the one that spends it. `observations` are what each route's `params` were
+    /// learned from.
+    pub(super) fn pace(
+        &self,
+        routing: &Routing,
+        policy: &PolicyParams,
+        params: &[RouteParams],
+        observations: &[u64],
+    ) -> Pace {
         let Some(budget) = self.budget else {
             return Pace { cost_weight: f64::from(policy.cost_weight), slack: 0.0 };
         };
-        let offers: Vec<Vec<Offer>> = self.recent.iter().map(|r| r.offers(routing, params)).collect();
+        let offers: Vec<Vec<Offer>> =
+            self.recent.iter().map(|r| r.offers(routing, params, observations)).collect();
         // Exploration spends up to its share of the budget, whatever λ is; half of it as a rule.
         let target =
             (budget + self.ledger / HORIZON).max(LEAST * budget) - 0.5 * budget * f64::from(policy.epsilon);
@@ -156,18 +166,19 @@ impl Pacer {
 
 impl Request {
     /// What each candidate of this request's decision would give by now.
-    fn offers(&self, routing: &Routing, params: &[RouteParams]) -> Vec<Offer> {
+    fn offers(&self, routing: &Routing, params: &[RouteParams], observations: &[u64]) -> Vec<Offer> {
         let own = routing.routes.iter().find(|r| *r.name == *self.route);
         let Some(decision) = own.and_then(|r| routing.decisions.get(r.decision)) else { return vec![] };
         let policy = routing.policy_of(decision);
+        let alpha = policy.alpha_by(PolicyKind::Matching);
         let offer = |route: &usize| {
             let price = routing.models.get(routing.routes.get(*route)?.model)?.price;
             let known = params.get(*route)?;
             let score = known.params().score(&self.z);
             Some(Offer {
-                reward: f64::from(score.reward + policy.optimism() * score.width),
+                reward: f64::from(score.reward + policy.alpha_by(PolicyKind::Linucb) * score.width),
                 cost: predicted_cost(price, score.length, &self.facts),
-                doubt: f64::from(policy.doubt() * score.width),
+                doubt: matching::doubt(alpha, score.width, *observations.get(*route)?),
             })
         };
         match policy.kind {
@@ -186,12 +197,11 @@ fn mean_cost(requests: &[Vec<Offer>], weight: f64) -> f64 {
 /// Dollars of the best `q̂ − λĉ`, of equals the cheaper, and of the others as often as they may be better.
 fn expected_cost(offers: &[Offer], weight: f64) -> f64 {
     let value = |offer: &Offer| offer.reward - weight * offer.cost;
-    let by_value =
-        |a: &&Offer, b: &&Offer| value(a).total_cmp(&value(b)).then(b.cost.total_cmp(&a.cost));
+    let by_value = |a: &&Offer, b: &&Offer| value(a).total_cmp(&value(b)).then(b.cost.total_cmp(&a.cost));
     let Some(best) = offers.iter().max_by(by_value) else { return 0.0 };
     let (mut others, mut more) = (0.0, 0.0);
     for offer in offers.iter().filter(|offer| !std::ptr::eq(*offer, best)) {
-        let chance = matching::chance(value(best) - value(offer), offer.doubt.hypot(best.doubt));
+        let chance = matching::chance(value(best) - value(offer), [offer.doubt, best.doubt]);
         others += chance;
         more += chance * (offer.cost - best.cost);
     }
@@ -244,7 +254,7 @@ mod tests {
         let mut doubtful = requests();
         doubtful.iter_mut().for_each(|offers| offers[1].doubt = 2.0);
         assert_eq!(mean_cost(&requests(), 0.2), 1.0);
-        let share = 0.5 * (matching::chance(1.4, 2.0) + matching::chance(1.7, 2.0));
+        let share = 0.5 * (matching::chance(1.4, [2.0, 0.0]) + matching::chance(1.7, [2.0, 0.0]));
         assert!((mean_cost(&doubtful, 0.2) - (1.0 + 9.0 * share)).abs() < 1e-9);
         let weight = solve(&doubtful, 2.0);
         assert!((mean_cost(&doubtful, weight) - 2.0).abs() < 1e-6, "{weight}");

@@ -123,9 +123,11 @@ fn choice(record: &ReplayRecord, policy: &PolicyParams) -> String {
 /// The utility as the sum it is. λ·ĉ is what is missing of it, so it fits the λ of that time.
 fn terms(c: &CandidateRecord) -> String {
     let cost = c.reward + c.bonus - c.utility;
+    // Only linucb gives one.
+    let bonus = if c.bonus > 0.0 { format!(" + {:.3} exploration bonus", c.bonus) } else { String::new() };
     format!(
-        "{:.3} = {:.3} predicted reward + {:.3} exploration bonus − {cost:.3} for a predicted cost of ${:.6}",
-        c.utility, c.reward, c.bonus, c.cost
+        "{:.3} = {:.3} predicted reward{bonus} − {cost:.3} for a predicted cost of ${:.6}",
+        c.utility, c.reward, c.cost
     )
 }
 

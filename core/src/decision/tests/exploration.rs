@@ -22,34 +22,40 @@ fn every_candidate_keeps_its_share_of_epsilon() {
 #[test]
 fn a_candidate_is_taken_as_often_as_it_may_be_the_best() {
     let policy = json!({"alpha": 0.5, "epsilon": 0.0, "cost_weight": 0.0});
-    let world = |widths: [f32; 3]| World { widths, ..with_policy(&[0.7, 0.9, 0.1], policy.clone()) };
-    let [free, cheap, dear] = world([0.3, 0.2, 0.0]).propensities();
+    let world = |widths: [f32; 3], seen: u64| {
+        let observations = [seen; 3];
+        World { widths, observations, ..with_policy(&[0.7, 0.9, 0.1], policy.clone()) }.propensities()
+    };
+    let [free, cheap, dear] = world([0.3, 0.2, 0.0], 0);
     // .2 worse, and half of √(.3² + .2²) is how far both may be off; dear is .8 worse and half of .2 may be wrong.
-    let expected = matching::chance(0.2, 0.5 * 0.13f64.sqrt()) as f32;
+    let expected = matching::chance(0.2, [0.15, 0.1]) as f32;
     assert!((free - expected).abs() < 1e-5 && free > 0.1, "{free} {expected}");
     assert_eq!((dear, cheap), (0.0, 1.0 - free));
-    assert_eq!(world([0.0; 3]).propensities(), [0.0, 1.0, 0.0], "what is known is not explored");
+    let later = world([0.3, 0.2, 0.0], 10)[0];
+    assert!(later > 0.0 && later < free / 2.0, "ten answers halve the doubt: {later} {free}");
+    assert_eq!(world([0.0; 3], 0), [0.0, 1.0, 0.0], "what is known is not explored");
 }
 
 #[test]
 fn candidates_that_may_all_be_best_leave_half_of_the_requests_to_the_one_that_looks_best() {
     let policy = json!({"alpha": 1.0, "epsilon": 0.0, "cost_weight": 0.0});
-    let propensities = with_policy(&[0.5, 0.5, 0.5], policy).propensities();
-    assert_eq!(propensities, [0.5, 0.25, 0.25]);
+    let alike = World { observations: [0; 3], ..with_policy(&[0.5, 0.5, 0.5], policy) };
+    assert_eq!(alike.propensities(), [0.5, 0.25, 0.25]);
 }
 
 #[test]
 fn where_nothing_is_worth_its_price_what_may_be_worth_it_is_still_tried() {
     let policy = json!({"alpha": 1.0, "epsilon": 0.0, "cost_weight": 0.0});
     let share_of_cheap = |width: f32| {
-        let world = World { widths: [0.0, width, 0.0], ..with_policy(&[-0.2, -0.1, -0.9], policy.clone()) };
+        let (widths, observations) = ([0.0, width, 0.0], [0; 3]);
+        let world = World { widths, observations, ..with_policy(&[-0.2, -0.1, -0.9], policy.clone()) };
         let world = world.with("decisions", json!([{"name": "d", "models": ["cheap", "dear"]}]));
         let (decision, _) = world.decide(&Signals::default(), Api::ChatCompletions, 0.999).unwrap();
         assert_eq!(decision.chosen, None, "the default route, which is worth 0");
         f64::from(decision.candidates[0].propensity)
     };
     assert_eq!(share_of_cheap(0.0), 0.0);
-    assert!((share_of_cheap(0.1) - matching::chance(0.1, 0.1)).abs() < 1e-5);
+    assert!((share_of_cheap(0.1) - matching::chance(0.1, [0.1, 0.0])).abs() < 1e-5);
 }
 
 #[test]
@@ -138,7 +144,9 @@ fn a_first_bad_answer_does_not_keep_a_new_route_out_where_it_takes_nobodys_dolla
 
 #[test]
 fn a_free_route_gets_nothing_of_a_budget_that_leaves_nothing_over() {
-    for policy in [json!({"epsilon": 0.01, "alpha": 0.0}), json!({"epsilon": 0.01, "alpha": 0.0, "budget": CHEAP})] {
+    for policy in
+        [json!({"epsilon": 0.01, "alpha": 0.0}), json!({"epsilon": 0.01, "alpha": 0.0, "budget": CHEAP})]
+    {
         let mut world = with_policy(&[0.1, 0.9, 0.5], policy);
         world.observations[0] = 50;
         assert!(world.propensities()[0] < 0.005, "{:?}", world.propensities());

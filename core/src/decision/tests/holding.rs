@@ -43,7 +43,8 @@ fn without_a_model_of_before_or_with_one_that_is_no_candidate_the_choice_is_free
 
 #[test]
 fn curiosity_moves_nobody_and_dollars_do() {
-    let mut curious = World::new(&[0.46, 0.5, 0.3]).with("policy", json!({"kind": "linucb", "alpha": 5.0, "cost_weight": 0.0}));
+    let mut curious = World::new(&[0.46, 0.5, 0.3])
+        .with("policy", json!({"kind": "linucb", "alpha": 5.0, "cost_weight": 0.0}));
     curious.widths = [0.0, 1.0, 1.0];
     assert_eq!(held(&curious, Some(FREE), 0.999).chosen, Some(FREE));
     assert_ne!(held(&curious, None, 0.999).chosen, Some(FREE), "the bonus would have");

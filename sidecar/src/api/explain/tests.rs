@@ -37,6 +37,14 @@ fn the_best_is_named_with_its_sum_and_the_next() {
 }
 
 #[test]
+fn a_sum_without_a_bonus_does_not_speak_of_one() {
+    let mut record = record(&[("d/a", 0.5)], Some("d/a"));
+    (record.candidates[0].reward, record.candidates[0].bonus) = (0.6, 0.0);
+    let told = sentences(&record, &policy(PolicyKind::Matching)).join(" ");
+    assert!(told.contains("0.500 = 0.600 predicted reward − 0.100 for a predicted cost"), "{told}");
+}
+
+#[test]
 fn chance_is_called_chance() {
     let explored = ReplayRecord { explored: true, ..record(&[("d/a", 0.5), ("d/b", 0.3)], Some("d/b")) };
     let told = told(&explored);

@@ -23,10 +23,10 @@ const WINDOW: usize = 512;
 /// Requests within which a debt or a credit is made up for. The shorter, the closer a few hundred requests keep to the
 /// budget although single answers cost many times the mean; below two hundred λ swings so far that reward is lost.
 const HORIZON: f64 = 300.0;
-/// Requests' budgets that may be saved up: more is not carried on, so a quiet time is not followed by a spree. One answer
-/// may cost ten budgets or more, and between two of those that much is saved up and owed by turns: with 20, two dollars in
-/// a hundred were never spent.
-const MAX_CREDIT: f64 = 60.0;
+/// Requests' budgets that may be saved up: more is not carried on, so a quiet time is not followed by a spree. Where one
+/// answer costs ten budgets, that much is saved up and owed by turns, and this leaves two dollars in a hundred unspent. With
+/// 60 that is half a dollar, but after a cheap time 600 requests cost 1.06 budgets.
+const MAX_CREDIT: f64 = 20.0;
 /// Requests' budgets that may be owed: after that the rest is written off, or a mistake would be paid for forever.
 const MAX_DEBT: f64 = 1000.0;
 /// Least of the budget that is aimed at while a debt is settled.

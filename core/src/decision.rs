@@ -74,9 +74,9 @@ impl NoDecision {
 /// Decides one request. `previous` is the model that answered this conversation last, if one is known (an index of the
 /// models); `draw` is a uniform random number in 0..1: with the same draw the same decision.
 ///
-/// `utility = q̂ − λ·ĉ`, by `linucb` with α·width more. If the best utility is not above 0, the default route is the one to take; under a
-/// budget, where λ only ranks, there is no such bar. With a known probability another candidate is explored. A
-/// conversation stays on its model unless moving is expected to gain more than `sticky.margin` ([`hold`]).
+/// `utility = q̂ − λ·ĉ`, by `linucb` with α·width more. If the best utility is not above 0, the default route is the one to
+/// take; under a budget, where λ only ranks, there is no such bar. With a known probability another candidate is explored.
+/// A conversation stays on its model unless moving is expected to gain more than `sticky.margin` ([`hold`]).
 pub fn decide(
     snapshot: &Snapshot,
     context: &Context,

@@ -29,7 +29,7 @@ pub struct Args {
     /// The first run's seed; the others follow it
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed_base: u64,
-    /// The policy, as policy.kind in dragoman.yaml [default: linucb, with --apgr uniform]
+    /// The policy, as policy.kind in dragoman.yaml [default: matching, with --apgr uniform]
     #[arg(long, value_name = "NAME")]
     pub(crate) policy: Option<String>,
     /// Any other setting of dragoman.yaml's policy, learner or signals, such as policy.alpha=0.2

@@ -32,7 +32,7 @@ fn an_unknown_policy_or_setting_is_told_with_the_known_ones() {
     let house = House::new();
     let file = house.rows("rows.jsonl", &separable(8));
     let file = file.to_str().unwrap();
-    assert!(told(&house, &[file, "--policy", "best"]).contains("policy.kind: must be one of linucb"));
+    assert!(told(&house, &[file, "--policy", "best"]).contains("policy.kind: must be one of matching"));
     assert!(told(&house, &[file, "--set", "learner.rigde=1"]).contains("learner.rigde: is not known"));
 }
 

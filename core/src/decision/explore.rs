@@ -34,12 +34,16 @@ pub(super) fn probabilities(
     let leader = best.and_then(|i| candidates.get(i));
     let alpha = policy.alpha_by(PolicyKind::Matching);
     let doubt = |c: &Candidate| matching::doubt(alpha, c.width, observations(c));
+    // The default route outside the candidates is worth 0.
+    let most = leader.map_or(0.0, |leader| leader.value(pace.cost_weight));
+    let doubt_of_most = leader.map_or(0.0, doubt);
     let n = candidates.len() as f64;
     let of = |(i, candidate): (usize, &Candidate)| {
         if Some(i) == best {
             return 0.0;
         }
-        let matched = matched(pace.cost_weight, candidate, leader, doubt);
+        let gap = (most - candidate.value(pace.cost_weight)).max(0.0);
+        let matched = matching::chance(gap, [doubt(candidate), doubt_of_most]);
         matched.max(added(policy, pace, candidate, leader, n, observations(candidate)))
     };
     let mut probabilities: Vec<f64> = candidates.iter().enumerate().map(of).collect();
@@ -49,18 +53,6 @@ pub(super) fn probabilities(
         probabilities.iter_mut().for_each(|p| *p *= most / total);
     }
     probabilities
-}
-
-/// P that the candidate is worth more than the one that looks best; the default route outside the candidates is worth 0.
-fn matched(
-    weight: f64,
-    candidate: &Candidate,
-    leader: Option<&Candidate>,
-    doubt: impl Fn(&Candidate) -> f64,
-) -> f64 {
-    let (most, doubt_of_most) = leader.map_or((0.0, 0.0), |leader| (leader.value(weight), doubt(leader)));
-    let gap = most - candidate.value(weight);
-    matching::chance(gap.max(0.0), [doubt(candidate), doubt_of_most])
 }
 
 /// The strongest of the other reasons to take one of `n` candidates that has been `seen` so often.

@@ -35,15 +35,15 @@ pub(super) fn probabilities(
     let alpha = policy.alpha_by(PolicyKind::Matching);
     let doubt = |c: &Candidate| matching::doubt(alpha, c.width, observations(c));
     // The default route outside the candidates is worth 0.
-    let most = leader.map_or(0.0, |leader| leader.value(pace.cost_weight));
-    let doubt_of_most = leader.map_or(0.0, doubt);
+    let worth = leader.map_or(0.0, |leader| leader.value(pace.cost_weight));
+    let doubt_of_worth = leader.map_or(0.0, doubt);
     let n = candidates.len() as f64;
     let of = |(i, candidate): (usize, &Candidate)| {
         if Some(i) == best {
             return 0.0;
         }
-        let gap = (most - candidate.value(pace.cost_weight)).max(0.0);
-        let matched = matching::chance(gap, [doubt(candidate), doubt_of_most]);
+        let gap = (worth - candidate.value(pace.cost_weight)).max(0.0);
+        let matched = matching::chance(gap, [doubt(candidate), doubt_of_worth]);
         matched.max(added(policy, pace, candidate, leader, n, observations(candidate)))
     };
     let mut probabilities: Vec<f64> = candidates.iter().enumerate().map(of).collect();

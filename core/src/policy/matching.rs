@@ -4,7 +4,7 @@
 
 use std::f64::consts::SQRT_2;
 
-/// Whatever is uncertain, the arm that looks best keeps the rest of this share.
+/// Exploration never takes more than this share of the requests, however many arms may be the best.
 pub(crate) const MOST: f64 = 0.5;
 /// Standard deviations beyond which a difference is certain (P < 3e-7): most arms then cost no error function.
 const CERTAIN: f64 = 5.0;

@@ -22,6 +22,21 @@ const SLACK_SHARE: f64 = 0.1;
 /// …until it has so many observations; then less and less.
 const KNOWN: f64 = 300.0;
 
+/// What the candidates of one decision are compared by.
+struct Comparison<'c> {
+    policy: &'c PolicyParams,
+    pace: Pace,
+    /// α of matching; 0 by `linucb`, which so takes only what is added.
+    alpha: f32,
+    /// The best; `None` is the default route outside the candidates, which is worth 0.
+    leader: Option<&'c Candidate>,
+    /// What the leader is worth, without a bonus, and how doubtful that is.
+    worth: f64,
+    doubt: f64,
+    /// How many candidates there are.
+    n: f64,
+}
+
 /// Probabilities of all candidates but `best` (its own is 0), in their order. `observations` are those each candidate's
 /// parameters were learned from.
 pub(super) fn probabilities(
@@ -31,20 +46,20 @@ pub(super) fn probabilities(
     best: Option<usize>,
     observations: impl Fn(&Candidate) -> u64,
 ) -> Vec<f64> {
-    let leader = best.and_then(|i| candidates.get(i));
     let alpha = policy.alpha_by(PolicyKind::Matching);
-    let doubt = |c: &Candidate| matching::doubt(alpha, c.width, observations(c));
-    // The default route outside the candidates is worth 0.
-    let worth = leader.map_or(0.0, |leader| leader.value(pace.cost_weight));
-    let doubt_of_worth = leader.map_or(0.0, doubt);
-    let n = candidates.len() as f64;
-    let of = |(i, candidate): (usize, &Candidate)| {
-        if Some(i) == best {
-            return 0.0;
-        }
-        let gap = (worth - candidate.value(pace.cost_weight)).max(0.0);
-        let matched = matching::chance(gap, [doubt(candidate), doubt_of_worth]);
-        matched.max(added(policy, pace, candidate, leader, n, observations(candidate)))
+    let leader = best.and_then(|i| candidates.get(i));
+    let comparison = Comparison {
+        policy,
+        pace,
+        alpha,
+        leader,
+        worth: leader.map_or(0.0, |leader| leader.value(pace.cost_weight)),
+        doubt: leader.map_or(0.0, |leader| matching::doubt(alpha, leader.width, observations(leader))),
+        n: candidates.len() as f64,
+    };
+    let of = |(i, candidate): (usize, &Candidate)| match Some(i) == best {
+        true => 0.0,
+        false => comparison.probability(candidate, observations(candidate)),
     };
     let mut probabilities: Vec<f64> = candidates.iter().enumerate().map(of).collect();
     let total: f64 = probabilities.iter().sum();
@@ -55,38 +70,44 @@ pub(super) fn probabilities(
     probabilities
 }
 
-/// The strongest of the other reasons to take one of `n` candidates that has been `seen` so often.
-fn added(
-    policy: &PolicyParams,
-    pace: Pace,
-    candidate: &Candidate,
-    leader: Option<&Candidate>,
-    n: f64,
-    seen: u64,
-) -> f64 {
-    if policy.epsilon == 0.0 {
-        return 0.0;
+// === impl Comparison ===
+
+impl Comparison<'_> {
+    /// With which a candidate is taken that has been `seen` so often.
+    fn probability(&self, candidate: &Candidate, seen: u64) -> f64 {
+        let gap = self.worth - candidate.value(self.pace.cost_weight);
+        let doubt = matching::doubt(self.alpha, candidate.width, seen);
+        let matched = matching::chance(gap.max(0.0), [doubt, self.doubt]);
+        let hope = self.leader.is_none() || hopeful(candidate, gap);
+        matched.max(self.added(candidate, hope, seen))
     }
-    let affordable = policy.budget.map_or(1.0, |budget| (budget / candidate.cost).min(1.0));
-    let hope = hopeful(candidate, leader, pace.cost_weight);
-    // First bad answers may be bad luck: where no other route's dollars are spent on it, a new route is not given up.
-    let is_new = seen < NEW;
-    // Asked first: nothing left over for a free route would be 0/0.
-    let left_over = match pace.slack > 0.0 && (is_new || hopeful(candidate, leader, 0.0)) {
-        true => (pace.slack / candidate.cost / n).min(SLACK_SHARE) * (KNOWN / (seen as f64 + 1.0)).min(1.0),
-        false => 0.0,
-    };
-    // A route never asked may cost anything: its predicted dollars are a guess, and no reason to give it up.
-    let new = match is_new && (hope || policy.budget.is_none() || seen == 0) {
-        true => NEW_SHARE * affordable,
-        false => 0.0,
-    };
-    let floor = f64::from(policy.epsilon) / n * affordable * if hope { 1.0 } else { HOPELESS };
-    floor.max(new).max(left_over)
+
+    /// The strongest of the other reasons to take a candidate; `hope` is that it may be better than the best.
+    fn added(&self, candidate: &Candidate, hope: bool, seen: u64) -> f64 {
+        let Self { policy, pace, leader, n, .. } = self;
+        if policy.epsilon == 0.0 {
+            return 0.0;
+        }
+        let affordable = policy.budget.map_or(1.0, |budget| (budget / candidate.cost).min(1.0));
+        // First bad answers may be bad luck: where no other route's dollars are spent on it, a new route is not given up.
+        let is_new = seen < NEW;
+        let good = || leader.is_none_or(|leader| hopeful(candidate, leader.value(0.0) - candidate.value(0.0)));
+        // Asked first: nothing left over for a free route would be 0/0.
+        let left_over = match pace.slack > 0.0 && (is_new || good()) {
+            true => (pace.slack / candidate.cost / n).min(SLACK_SHARE) * (KNOWN / (seen as f64 + 1.0)).min(1.0),
+            false => 0.0,
+        };
+        // A route never asked may cost anything: its predicted dollars are a guess, and no reason to give it up.
+        let new = match is_new && (hope || policy.budget.is_none() || seen == 0) {
+            true => NEW_SHARE * affordable,
+            false => 0.0,
+        };
+        let floor = f64::from(policy.epsilon) / n * affordable * if hope { 1.0 } else { HOPELESS };
+        floor.max(new).max(left_over)
+    }
 }
 
-/// Whether the candidate may be better than the best, with a dollar at `weight`.
-fn hopeful(candidate: &Candidate, leader: Option<&Candidate>, weight: f64) -> bool {
-    let hope = candidate.value(weight) + DEVIATIONS * f64::from(candidate.width);
-    leader.is_none_or(|leader| hope > leader.value(weight))
+/// Whether a candidate predicted to be worse than the best by `gap` may be better.
+fn hopeful(candidate: &Candidate, gap: f64) -> bool {
+    gap < DEVIATIONS * f64::from(candidate.width)
 }

@@ -2,7 +2,7 @@
 //! unknown probability exceeds another in view of the evidence of two samples"). In closed form, where Thompson
 //! sampling draws: so every propensity and what a choice will cost are known before it is made.
 
-use std::f64::consts::SQRT_2;
+use std::f64::consts::FRAC_1_SQRT_2;
 
 /// Exploration never takes more than this share of the requests, however many arms may be the best.
 pub(crate) const MOST: f64 = 0.5;
@@ -26,7 +26,17 @@ pub(crate) fn doubt(alpha: f32, width: f32, observations: u64) -> f64 {
 pub(crate) fn chance(gap: f64, doubts: [f64; 2]) -> f64 {
     // No hypot: std's differs between V8 and here, where a decision is recomputed bit for bit, and libm's is slow.
     let doubt = doubts.map(|d| d * d).iter().sum::<f64>().sqrt();
-    if doubt > 0.0 && gap < CERTAIN * doubt { 0.5 * libm::erfc(gap / (SQRT_2 * doubt)) } else { 0.0 }
+    if doubt > 0.0 && gap < CERTAIN * doubt { 0.5 * erfc(FRAC_1_SQRT_2 * gap / doubt) } else { 0.0 }
+}
+
+/// The complementary error function of x ≥ 0, wrong by 3e-7 at most (Abramowitz & Stegun 1964, 7.1.28): it falls with
+/// x, and without an exponential it takes a quarter of the time.
+fn erfc(x: f64) -> f64 {
+    const COEFFICIENTS: [f64; 6] =
+        [0.070_523_078_4, 0.042_282_012_3, 0.009_270_527_2, 0.000_152_014_3, 0.000_276_567_2, 0.000_043_063_8];
+    let sum = COEFFICIENTS.iter().rev().fold(0.0, |sum, c| (sum + c) * x) + 1.0;
+    // To the power of 16.
+    1.0 / (0..4).fold(sum, |power, _| power * power)
 }
 
 #[cfg(test)]
@@ -54,6 +64,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_error_function_is_wrong_by_three_in_ten_million_at_most(x in 0f64..9.0) {
+            prop_assert!((erfc(x) - libm::erfc(x)).abs() <= 3e-7);
+        }
+
         #[test]
         fn the_chance_falls_with_the_gap_and_rises_with_the_doubt(
             gap in 0f64..3.0, one in 0f64..2.0, other in 0f64..2.0, more in 0f64..1.0,

@@ -84,26 +84,31 @@ impl Comparison<'_> {
 
     /// The strongest of the other reasons to take a candidate; `hope` is that it may be better than the best.
     fn added(&self, candidate: &Candidate, hope: bool, seen: u64) -> f64 {
-        let Self { policy, pace, leader, n, .. } = self;
+        let Self { policy, n, .. } = self;
         if policy.epsilon == 0.0 {
             return 0.0;
         }
         let affordable = policy.budget.map_or(1.0, |budget| (budget / candidate.cost).min(1.0));
-        // First bad answers may be bad luck: where no other route's dollars are spent on it, a new route is not given up.
-        let is_new = seen < NEW;
-        let good = || leader.is_none_or(|leader| hopeful(candidate, leader.value(0.0) - candidate.value(0.0)));
-        // Asked first: nothing left over for a free route would be 0/0.
-        let left_over = match pace.slack > 0.0 && (is_new || good()) {
-            true => (pace.slack / candidate.cost / n).min(SLACK_SHARE) * (KNOWN / (seen as f64 + 1.0)).min(1.0),
-            false => 0.0,
-        };
+        let floor = f64::from(policy.epsilon) / n * affordable * if hope { 1.0 } else { HOPELESS };
         // A route never asked may cost anything: its predicted dollars are a guess, and no reason to give it up.
-        let new = match is_new && (hope || policy.budget.is_none() || seen == 0) {
+        let new = match seen < NEW && (hope || policy.budget.is_none() || seen == 0) {
             true => NEW_SHARE * affordable,
             false => 0.0,
         };
-        let floor = f64::from(policy.epsilon) / n * affordable * if hope { 1.0 } else { HOPELESS };
-        floor.max(new).max(left_over)
+        floor.max(new).max(self.left_over(candidate, seen))
+    }
+
+    /// The candidate's part of what the budget leaves over, as a probability.
+    fn left_over(&self, candidate: &Candidate, seen: u64) -> f64 {
+        let good =
+            |leader: &Candidate| hopeful(candidate, f64::from(leader.reward) - f64::from(candidate.reward));
+        // First bad answers may be bad luck: where no other route's dollars are spent on it, a new route is not given up.
+        // Slack is asked first: none for a free route would be 0/0.
+        if self.pace.slack <= 0.0 || !(seen < NEW || self.leader.is_none_or(good)) {
+            return 0.0;
+        }
+        let share = (self.pace.slack / candidate.cost / self.n).min(SLACK_SHARE);
+        share * (KNOWN / (seen as f64 + 1.0)).min(1.0)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The learner: hierarchical ridge regression of rewards and answer lengths, per route, in kernel features.
 //!
 //! This room owns the sufficient statistics, the features they are in, turning them into parameters, and the price of
-//! a dollar that holds the budget ([`pacing`]). It must not know where observations come from or where parameters go. Its state is a pure function of the observations in
-//! their order, so a rebuild from the replay log *is* the state.
+//! a dollar that holds the budget ([`pacing`]). It must not know where observations come from or where parameters go. Its
+//! state is a pure function of the observations in their order, so a rebuild from the replay log *is* the state.
 
 mod arm;
 mod budgets;

@@ -1,9 +1,10 @@
 //! Budget pacing: the price λ of a dollar, so that requests cost on average what they may.
 //!
-//! λ is the dual variable of the ceiling: with the right one, choosing by `q̂ − λĉ` for each request spends the
-//! budget where it buys most, in expectation over what exploration by [`matching`] takes. It is not stepped towards but solved for, over the requests seen lately with what is
-//! known by now (re-solving, as in Agrawal & Devanur 2014, "Bandits with concave rewards and convex knapsacks"), so
-//! a new price or a new route counts at once. A ledger of what was really spent corrects what the predictions miss.
+//! λ is the dual variable of the ceiling: with the right one, choosing by `q̂ − λĉ` for each request spends the budget
+//! where it buys most, in expectation over what exploration by [`matching`] takes. It is not stepped towards but solved
+//! for, over the requests seen lately with what is known by now (re-solving, as in Agrawal & Devanur 2014, "Bandits with
+//! concave rewards and convex knapsacks"), so a new price or a new route counts at once. A ledger of what was really spent
+//! corrects what the predictions miss.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

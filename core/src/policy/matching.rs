@@ -32,8 +32,14 @@ pub(crate) fn chance(gap: f64, doubts: [f64; 2]) -> f64 {
 /// The complementary error function of x ≥ 0, wrong by 3e-7 at most (Abramowitz & Stegun 1964, 7.1.28): it falls with
 /// x, and without an exponential it takes a quarter of the time.
 fn erfc(x: f64) -> f64 {
-    const COEFFICIENTS: [f64; 6] =
-        [0.070_523_078_4, 0.042_282_012_3, 0.009_270_527_2, 0.000_152_014_3, 0.000_276_567_2, 0.000_043_063_8];
+    const COEFFICIENTS: [f64; 6] = [
+        0.070_523_078_4,
+        0.042_282_012_3,
+        0.009_270_527_2,
+        0.000_152_014_3,
+        0.000_276_567_2,
+        0.000_043_063_8,
+    ];
     let sum = COEFFICIENTS.iter().rev().fold(0.0, |sum, c| (sum + c) * x) + 1.0;
     // To the power of 16.
     1.0 / (0..4).fold(sum, |power, _| power * power)

@@ -53,10 +53,11 @@ bench-encoder: build filter $(ENVOY) target/bench/peers/installed
 bench-filter: build filter $(ENVOY)
 	cargo run --release -p dragoman-bench --bin bench-filter
 
-# Deciding and learning, beside ParetoBandit and Vowpal Wabbit; DATA is a folder of recorded benchmarks to judge
-# their routing with.
+# Deciding and learning, beside ParetoBandit and Vowpal Wabbit; DATA is a folder of recorded benchmarks to judge all
+# three with.
 bench-learner: toolchain $(ENVOY) target/bench/peers/installed
 	cargo build -p dragoman-bench-decide --profile wasm --target wasm32-wasip1
+	$(if $(DATA),cargo build --release -p dragoman-sidecar)
 	cargo run --release -p dragoman-bench --bin bench-learner -- $(if $(DATA),--data $(DATA))
 
 # All signals of a prompt, natively and in V8, which must read the same.

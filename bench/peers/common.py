@@ -34,9 +34,12 @@ def arguments():
     return parser.parse_args()
 
 
-def report(name, package, speed, routing):
-    answer = {"name": name, "version": f"{package} {version(package)}", "speed": speed, "routing": routing}
-    print(json.dumps(answer, indent=1))
+def report(name, release, speed, routing):
+    print(json.dumps({"name": name, "version": release, "speed": speed, "routing": routing}, indent=1))
+
+
+def installed(package):
+    return f"{package} {version(package)}"
 
 
 # --- Speed ---

@@ -115,4 +115,4 @@ if __name__ == "__main__":
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore", message="Trying to unpickle")
     args = common.arguments()
-    common.report("ParetoBandit", "paretobandit", list(speed(args)), routing(args))
+    common.report("ParetoBandit", common.installed("paretobandit"), list(speed(args)), routing(args))

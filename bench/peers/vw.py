@@ -151,4 +151,4 @@ def routing(args):
 
 if __name__ == "__main__":
     args = common.arguments()
-    common.report("Vowpal Wabbit", "vowpalwabbit", list(speed(args)), routing(args))
+    common.report("Vowpal Wabbit", common.installed("vowpalwabbit"), list(speed(args)), routing(args))

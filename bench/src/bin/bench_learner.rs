@@ -10,7 +10,7 @@ use dragoman_wasm_tests::system::workspace;
 
 const USAGE: &str = "usage: bench-learner [--quick] [--data FOLDER] [--seeds N] [--features FILE] [--orders FILE]
   --quick     only show that everything works
-  --data      recorded benchmarks (pareto_train.jsonl.gz, pareto_val.jsonl.gz) to judge the peers' routing with
+  --data      recorded benchmarks (pareto_train.jsonl.gz, pareto_val.jsonl.gz) to judge routing with
   --seeds     orders of the stream to judge with (20)
   --features  contexts of the benchmarks' prompts, for peers without features of their own: see bench/README.md
   --orders    the orders themselves, to judge all with the same: see bench/README.md";

@@ -1,4 +1,5 @@
-//! The peers: Python packages of PyPI, each driven by its script in `bench/peers`.
+//! The peers: Python packages of PyPI, each driven by its script in `bench/peers`; and one that lets Dragoman route the rows
+//! that they route, beside them.
 
 use std::process::Command;
 
@@ -9,7 +10,7 @@ use super::Effort;
 use crate::Outcome;
 
 /// Names of the scripts.
-pub(super) const PEERS: [&str; 2] = ["paretobandit", "vw"];
+pub(super) const PEERS: [&str; 3] = ["dragoman", "paretobandit", "vw"];
 
 /// The virtual environment that `make bench-learner` fills.
 const PYTHON: &str = "target/bench/peers/bin/python";
@@ -18,7 +19,9 @@ const PYTHON: &str = "target/bench/peers/bin/python";
 pub(super) fn run(peer: &str, effort: &Effort) -> Outcome<Value> {
     let python = workspace(PYTHON);
     if !python.exists() {
-        return Err("skipped: it is not installed (`make bench-learner` installs it from PyPI)".into());
+        return Err(
+            "skipped: bench/peers is not installed (`make bench-learner` installs it from PyPI)".into()
+        );
     }
     let script = workspace("bench/peers").join(peer).with_extension("py");
     let mut command = Command::new(&python);

@@ -245,7 +245,7 @@ impl Report {
         Ok(())
     }
 
-    /// The peers' routing quality, where it was asked for.
+    /// Everybody's routing quality, where it was asked for.
     fn routing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for peer in self.peers.values() {
             let name = peer["version"].as_str().unwrap_or_default();

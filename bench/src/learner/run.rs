@@ -18,14 +18,14 @@ pub(super) const DIMENSIONS: usize = 64;
 /// How the cost grows: routes, and dimensions.
 const GROWTH: ([usize; 3], [usize; 3]) = ([3, 8, 24], [32, 64, 128]);
 
-/// How long to measure, and whether routing quality is asked of the peers.
+/// How long to measure, and whether routing quality is asked for.
 #[derive(Debug, Clone)]
 pub struct Effort {
     /// Per case, before it counts.
     pub warm_up: Duration,
     /// Per case.
     pub measure: Duration,
-    /// Recorded benchmarks to judge the peers' routing with.
+    /// Recorded benchmarks to judge routing with.
     pub data: Option<PathBuf>,
     /// Orders of the stream to judge them with.
     pub seeds: u32,

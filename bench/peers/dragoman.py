@@ -36,7 +36,7 @@ def routing(args):
         return []
     return [
         {
-            "features": "its own",
+            "features": "features of its encoder",
             "settings": "defaults",
             "title": "defaults",
             "seeds": args.seeds,

@@ -27,7 +27,7 @@ def judge(args, budget):
 
 
 def routing(args):
-    if not args.data:
+    if not common.recorded(args.data):
         return []
     if args.orders or not BINARY.exists():
         missing = f"{BINARY} is not built: `cargo build --release -p dragoman-sidecar`"
@@ -46,5 +46,5 @@ def routing(args):
 
 
 if __name__ == "__main__":
-    arguments = common.arguments()
-    common.report("Dragoman", "dragoman", [], routing(arguments))
+    args = common.arguments()
+    common.report("Dragoman", "dragoman", [], routing(args))

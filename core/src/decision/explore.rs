@@ -90,7 +90,8 @@ impl Comparison<'_> {
         }
         let affordable = policy.budget.map_or(1.0, |budget| (budget / candidate.cost).min(1.0));
         let floor = f64::from(policy.epsilon) / n * affordable * if hope { 1.0 } else { HOPELESS };
-        // A route never asked may cost anything: its predicted dollars are a guess, and no reason to give it up.
+        // First bad answers may be bad luck: where no other route's dollars are spent on it, a new route is not given up. One
+        // never asked may cost anything: its predicted dollars are a guess, and no reason to give it up.
         let new = match seen < NEW && (hope || policy.budget.is_none() || seen == 0) {
             true => NEW_SHARE * affordable,
             false => 0.0,
@@ -98,11 +99,10 @@ impl Comparison<'_> {
         floor.max(new).max(self.left_over(candidate, seen))
     }
 
-    /// The candidate's part of what the budget leaves over, as a probability.
+    /// The candidate's part of what the budget leaves over, as a probability; a new route is not given up there either.
     fn left_over(&self, candidate: &Candidate, seen: u64) -> f64 {
         let good =
             |leader: &Candidate| hopeful(candidate, f64::from(leader.reward) - f64::from(candidate.reward));
-        // First bad answers may be bad luck: where no other route's dollars are spent on it, a new route is not given up.
         // Slack is asked first: none for a free route would be 0/0.
         if self.pace.slack <= 0.0 || !(seen < NEW || self.leader.is_none_or(good)) {
             return 0.0;
